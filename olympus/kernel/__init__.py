@@ -1,0 +1,1 @@
+"""What every layer speaks: events, decisions, ids, time, errors. Standard library only, no I/O."""
