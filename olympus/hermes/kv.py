@@ -1,6 +1,6 @@
 """The narrow port: the few operations that Consul's KV and an embedded store can both do alike.
 
-Versions are Consul's ModifyIndex: integers of the whole store that only grow (until the store is restored from
+Versions are Consul's ModifyIndex: integers of the whole store that only grow (until it is restored from
 a backup: then they may go back, and watchers start anew).
 """
 
@@ -157,7 +157,7 @@ class Kv(Protocol):
         """The key as it is now (a consistent read)."""
         ...
 
-    async def list(self, prefix: str) -> Snapshot:
+    async def scan(self, prefix: str) -> Snapshot:
         """Everything under `prefix`. Raises PartialRead where the store filtered the answer."""
         ...
 
