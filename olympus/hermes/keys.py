@@ -1,4 +1,4 @@
-"""Every key in Hermes, and who writes it. On Consul a node's token may write only its own `nodes/` and `bus/`.
+"""Every key in Hermes, and who writes it. On Consul a node's token may write its own `nodes/`, `bus/` only.
 
 | key | holds | written by |
 |---|---|---|
