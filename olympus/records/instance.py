@@ -1,0 +1,75 @@
+"""A service's instance as the steward of its node sees it: `nodes/NODE/instances/SERVICE`, written by that node.
+
+The first fields are those of `status.instances` in the contract; the rest say why and since what.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from olympus.records.document import Document, Moment
+
+InstanceState: TypeAlias = Literal["starting", "running", "backoff", "crashlooping", "stopped", "unknown"]
+
+PUBLIC = ("node", "state", "pid", "healthy", "restarts", "since")
+
+
+class ProcessIdentity(Document):
+    """A process for certain: a pid is used again, boot id + pid + start time (clock ticks since boot) is not."""
+
+    boot_id: str
+    pid: int
+    start_time: int
+
+
+class LastExit(Document):
+    """How the last process ended. `code` as subprocess has it (negative: the signal); None: not knowable."""
+
+    code: int | None
+    at: Moment
+
+
+class CheckResult(Document):
+    """The last answer of one of the service's checks, in their order; `passing` is None before the first."""
+
+    name: str
+    passing: bool | None = None
+    failures: int = 0
+    message: str = ""
+
+
+class Instance(Document):
+    """One instance.
+
+    healthy:            all checks pass (without checks: it runs); None while not yet known
+    since:              when `state` became what it is
+    healthy_since:      when it became healthy without a break; None while it is not
+    restarts:           starts after the first that the steward made by itself, since `observed_digest` changed
+    reason:             one CamelCase word, as in conditions: `Exited`, `CheckFailed`, `DependencyNotReady`, …
+    observed_revision:  revision of the desired state that the steward works by
+    observed_digest:    `InstanceSpec.digest` that is fully put into effect
+    generation:         `InstanceSpec.generation` that the running process was started with
+    restart_token:      the last `InstanceSpec.restart_token` that was honoured
+    """
+
+    service: str
+    node: str
+    state: InstanceState
+    pid: int | None = None
+    healthy: bool | None = None
+    restarts: int = 0
+    since: Moment
+    reason: str = ""
+    message: str = ""
+    healthy_since: Moment | None = None
+    last_exit: LastExit | None = None
+    checks: tuple[CheckResult, ...] = ()
+    observed_revision: str | None = None
+    observed_digest: str | None = None
+    generation: str | None = None
+    restart_token: str = ""
+    identity: ProcessIdentity | None = None
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in a Service's `status.instances`."""
+        return self.to_json()
