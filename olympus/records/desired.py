@@ -116,8 +116,9 @@ class InstanceSpec(Document):
 
 
 class NodeDesired(Document):
-    """The whole of one node. A steward refuses a document whose `epoch` is lower than the highest it has seen.
+    """The whole of one node. A steward refuses a document of a lower `epoch` than the highest it has seen.
 
+    revision:    the last one that changed something on this node
     mode:        observe: report what is, change nothing
     allow_users: other users than the default that services here may run as
     """

@@ -1,21 +1,23 @@
-"""A service's instance as the steward of its node sees it: `nodes/NODE/instances/SERVICE`, written by that node.
+"""A service's instance as the steward of its node sees it.
 
+It lies at `nodes/NODE/instances/SERVICE` and is written by that node alone.
 The first fields are those of `status.instances` in the contract; the rest say why and since what.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from olympus.records.document import Document, Moment
 
 InstanceState: TypeAlias = Literal["starting", "running", "backoff", "crashlooping", "stopped", "unknown"]
 
-PUBLIC = ("node", "state", "pid", "healthy", "restarts", "since")
-
 
 class ProcessIdentity(Document):
-    """A process for certain: a pid is used again, boot id + pid + start time (clock ticks since boot) is not."""
+    """A process for certain: a pid is used again, boot id + pid + start time is not.
+
+    start_time: clock ticks since boot, as in /proc/PID/stat
+    """
 
     boot_id: str
     pid: int
@@ -44,7 +46,7 @@ class Instance(Document):
     healthy:            all checks pass (without checks: it runs); None while not yet known
     since:              when `state` became what it is
     healthy_since:      when it became healthy without a break; None while it is not
-    restarts:           starts after the first that the steward made by itself, since `observed_digest` changed
+    restarts:           how often the steward started it again by itself since `generation` changed
     reason:             one CamelCase word, as in conditions: `Exited`, `CheckFailed`, `DependencyNotReady`, …
     observed_revision:  revision of the desired state that the steward works by
     observed_digest:    `InstanceSpec.digest` that is fully put into effect
@@ -69,7 +71,3 @@ class Instance(Document):
     generation: str | None = None
     restart_token: str = ""
     identity: ProcessIdentity | None = None
-
-    def public(self) -> dict[str, Any]:
-        """As it stands in a Service's `status.instances`."""
-        return self.to_json()

@@ -30,7 +30,7 @@ class Action(Document):
 
 
 class Plan(Document):
-    """`from_` and `to` are revisions; from_ is None before the first one. No actions: nothing would be done."""
+    """`from_` and `to` are revisions; from_ is None before the first. No actions: nothing would be done."""
 
     from_: str | None = Field(default=None, alias="from")
     to: str
