@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 from olympus.kernel.clock import rfc3339
 
@@ -40,7 +40,7 @@ def set_up(level: str = "INFO", stream: TextIO | None = None) -> None:
     logging.getLogger("olympus").setLevel(level.upper())
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     text = str(value)
     return _plain(text) if text and not set(text) & set(' "=\n') else json.dumps(text)
 

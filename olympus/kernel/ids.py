@@ -5,6 +5,7 @@ The form is that of ULID (github.com/ulid/spec) in lower case: 26 characters of 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 import time
@@ -43,3 +44,9 @@ _factory = IdFactory()
 def new_id() -> str:
     """A new id of 26 characters, greater than every one this process made before."""
     return _factory.new(time.time_ns() // 1_000_000)
+
+
+def derived_id(milliseconds: int, text: str) -> str:
+    """The same id for the same moment and text, whoever makes it: so that two who do make one thing."""
+    digest = hashlib.blake2b(text.encode(), digest_size=_RANDOM_BITS // 8).digest()
+    return _encode((milliseconds << _RANDOM_BITS) | int.from_bytes(digest, "big"))
