@@ -31,7 +31,7 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-11-24T09:30:00.000000Z`: always UTC, always six digits, so that texts sort as times do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:
