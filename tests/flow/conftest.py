@@ -1,0 +1,59 @@
+"""Olympus as a process, on the embedded Hermes and on a real Consul."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.testing.cluster import OlympusProcess
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["embedded", pytest.param("consul", marks=pytest.mark.consul)])
+def hermes(request: pytest.FixtureRequest) -> str:
+    """The value of `--hermes`: each test that asks for it runs on both."""
+    if request.param == "embedded":
+        return "embedded"
+    agent = request.getfixturevalue("fresh_consul_agent")
+    return f"consul://{agent.address}"
+
+
+@pytest.fixture
+def make_olympus(tmp_path: Path) -> Iterator[Callable[..., OlympusProcess]]:
+    """Makes processes that are stopped, and whose services are removed, when the test ends."""
+    made: list[OlympusProcess] = []
+
+    def make(name: str = "state", **more: object) -> OlympusProcess:
+        process = OlympusProcess(tmp_path / name, **more)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        try:
+            if process.process is not None and process.process.poll() is None:
+                # An empty tree stops all services: nothing of a test outlives it.
+                process.push({}, "-o", "prune=confirm")
+        finally:
+            process.stop()
+
+
+@pytest.fixture
+def olympus(make_olympus: Callable[..., OlympusProcess], hermes: str) -> OlympusProcess:
+    """One that is ready."""
+    process = make_olympus(hermes=hermes)
+    process.start()
+    return process
+
+
+def example(name: str) -> dict[str, str]:
+    """The files of `examples/NAME`, but its README."""
+    root = REPOSITORY / "examples" / name
+    return {
+        str(file.relative_to(root)): file.read_text()
+        for file in sorted(root.rglob("*"))
+        if file.is_file() and file.name != "README.md"
+    }
