@@ -26,7 +26,9 @@ spec:
   steps:
     - {name: say, run: [echo, "hello ${{ params.name }}"]}
     - {name: count, script: "echo '{\\"n\\": 3}'"}
-    - {name: tell, when: steps.count.output.n == 3, emit: {type: greeting.said, data: {n: "${{ steps.count.output.n }}"}}}
+    - name: tell
+      when: steps.count.output.n == 3
+      emit: {type: greeting.said, data: {n: "${{ steps.count.output.n }}"}}
 """
 
 
