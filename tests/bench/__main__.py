@@ -1,0 +1,26 @@
+"""`make bench`: every measurement, one after the other; `python -m tests.bench hermes spec` for some of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+
+def main(wanted: list[str]) -> int:
+    names = sorted(file.stem.removeprefix("bench_") for file in Path(__file__).parent.glob("bench_*.py"))
+    unknown = set(wanted) - set(names)
+    if unknown:
+        print(f"no such measurement: {', '.join(sorted(unknown))}; there are {', '.join(names)}", file=sys.stderr)
+        return 2
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    for name in wanted or names:
+        print(f"\n== {name}", flush=True)
+        importlib.import_module(f"tests.bench.bench_{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
