@@ -1,1 +1,1 @@
-"""Measurements: each `bench_*.py` has a `main()` that prints its part of the table, with a reference beside it."""
+"""Measurements: each `bench_*.py` has a `main()` that prints its figures with a reference beside them."""

@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, one after the other; `python -m tests.bench hermes spec` for some of them."""
+"""`make bench`: every measurement, one after the other; `python -m tests.bench hermes` for one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def main(wanted: list[str]) -> int:
     names = sorted(file.stem.removeprefix("bench_") for file in Path(__file__).parent.glob("bench_*.py"))
     unknown = set(wanted) - set(names)
     if unknown:
-        print(f"no such measurement: {', '.join(sorted(unknown))}; there are {', '.join(names)}", file=sys.stderr)
+        print(f"no such measurement: {sorted(unknown)}; there are {names}", file=sys.stderr)
         return 2
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     for name in wanted or names:
