@@ -4,11 +4,17 @@
 |---|---|---|
 | `catalog` | root of the compiled catalog: revision, chunks | Zeus's controller |
 | `chunks/SHA256` | what is large, in pieces | who writes the root that names them |
+| `offer` | a catalog that was validated and is to be applied | who got the push |
+| `zeus/outcome` | what became of the last offer | Zeus's controller |
+| `zeus/rollouts/SERVICE` | what a roll-out replaces | Zeus's controller |
 | `nodes/NODE/registration` | address, facts | that node |
 | `nodes/NODE/desired` | what the node should be | Zeus's controller |
 | `nodes/NODE/instances/SERVICE` | a service's instance as its steward sees it | that node |
 | `nodes/NODE/orders/ORDER` | a step to be executed | Hephaestus's coordinator; the node marks it started |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
+| `live-runs/ID` | that a run is not finished | as `runs/ID` |
+| `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run; Hephaestus's coordinator removes |
+| `expects/SCHEDULE` | when it last succeeded | Hephaestus's coordinator |
 | `starts/SHA256` | the run that an Idempotency-Key started | who starts it |
 | `schedules/NAME` | last slot, next slot | Chronos |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |
@@ -25,8 +31,14 @@ from typing import Final
 
 ROOT: Final = "olympus/"
 CATALOG: Final = ROOT + "catalog"
+OFFER: Final = ROOT + "offer"
+OUTCOME: Final = ROOT + "zeus/outcome"
+ROLLOUTS: Final = ROOT + "zeus/rollouts/"
 NODES: Final = ROOT + "nodes/"
 RUNS: Final = ROOT + "runs/"
+LIVE_RUNS: Final = ROOT + "live-runs/"
+PIPELINES: Final = ROOT + "pipelines/"
+EXPECTS: Final = ROOT + "expects/"
 SCHEDULES: Final = ROOT + "schedules/"
 INTENTS: Final = ROOT + "intents/"
 BUS: Final = ROOT + "bus/"
@@ -37,6 +49,10 @@ AUDIT: Final = ROOT + "audit/"
 
 def chunk(digest: str) -> str:
     return CHUNKS + digest
+
+
+def rollout(service: str) -> str:
+    return ROLLOUTS + service
 
 
 def node(name: str) -> str:
@@ -72,6 +88,19 @@ def order(name: str, order_id: str) -> str:
 
 def run(run_id: str) -> str:
     return RUNS + run_id
+
+
+def live_run(run_id: str) -> str:
+    """There while the run is not finished: what a new leader has to read."""
+    return LIVE_RUNS + run_id
+
+
+def pipeline(digest: str) -> str:
+    return PIPELINES + digest
+
+
+def expect(schedule_name: str) -> str:
+    return EXPECTS + schedule_name
 
 
 def start(idempotency_key: str) -> str:
