@@ -2,6 +2,7 @@
 
 Everything in it is resolved: expressions evaluated, templates rendered, durations in seconds, files named by
 the digest of their content (in Hermes's chunks), so that a steward needs neither git nor the catalog.
+A large document lies in chunks: read the key with `blobs.load_desired`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""Large documents: a reference in the record, the content in Hermes's chunks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from olympus.hermes.chunks import Blob, get_blob, put_blob
+from olympus.hermes.kv import Kv
+from olympus.records.desired import BlobRef, NodeDesired
+from olympus.records.document import Document
+
+_INLINE: Final = 64 * 1024
+
+
+class Stored(Document):
+    """What lies in chunks."""
+
+    blob: BlobRef
+
+
+async def save_blob(kv: Kv, content: bytes) -> BlobRef:
+    """Put `content` into chunks; content that is there already costs no write."""
+    blob = await put_blob(kv, content)
+    return BlobRef(digest=blob.digest, size=blob.size, chunks=tuple(blob.chunks))
+
+
+async def load_blob(kv: Kv, ref: BlobRef) -> bytes:
+    """The content. Raises NotFound where a chunk is gone."""
+    return await get_blob(kv, Blob(digest=ref.digest, size=ref.size, chunks=ref.chunks))
+
+
+async def desired_bytes(kv: Kv, desired: NodeDesired) -> bytes:
+    """The value of `nodes/NODE/desired`: the document itself, or where it is large a reference to chunks."""
+    raw = desired.to_bytes()
+    if len(raw) <= _INLINE:
+        return raw
+    return Stored(blob=await save_blob(kv, raw)).to_bytes()
+
+
+async def load_desired(kv: Kv, value: bytes) -> NodeDesired:
+    """The document that a value of `nodes/NODE/desired` is, or refers to."""
+    if value.startswith(b'{"blob"'):
+        value = await load_blob(kv, Stored.from_bytes(value).blob)
+    return NodeDesired.from_bytes(value)
