@@ -6,6 +6,7 @@
 | `chunks/SHA256` | what is large, in pieces | who writes the root that names them |
 | `offer` | a catalog that was validated and is to be applied | who got the push |
 | `zeus/outcome` | what became of the last offer | Zeus's controller |
+| `zeus/hosts` | every host that was ever registered, and whether it lives | Zeus's controller |
 | `zeus/rollouts/SERVICE` | what a roll-out replaces | Zeus's controller |
 | `nodes/NODE/registration` | address, facts | that node |
 | `nodes/NODE/desired` | what the node should be | Zeus's controller |
@@ -13,12 +14,12 @@
 | `nodes/NODE/orders/ORDER` | a step to be executed | Hephaestus's coordinator; the node marks it started |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
 | `live-runs/ID` | that a run is not finished | as `runs/ID` |
-| `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run; Hephaestus's coordinator removes |
+| `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run |
 | `expects/SCHEDULE` | when it last succeeded | Hephaestus's coordinator |
 | `starts/SHA256` | the run that an Idempotency-Key started | who starts it |
 | `schedules/NAME` | last slot, next slot | Chronos |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |
-| `bus/PUBLISHER/head`, `bus/PUBLISHER/segments/N` | events | that publisher |
+| `bus/heads/PUBLISHER`, `bus/segments/PUBLISHER/N` | events | that publisher |
 | `cursors/CONSUMER` | what a consumer has handled | that consumer |
 | `leases/ROLE`, `epochs/ROLE` | who leads, and the how-manieth leader it is | candidates |
 | `tokens/ID`, `audit/…` | who may do what, who did what | Apollo |
@@ -33,6 +34,7 @@ ROOT: Final = "olympus/"
 CATALOG: Final = ROOT + "catalog"
 OFFER: Final = ROOT + "offer"
 OUTCOME: Final = ROOT + "zeus/outcome"
+HOSTS: Final = ROOT + "zeus/hosts"
 ROLLOUTS: Final = ROOT + "zeus/rollouts/"
 NODES: Final = ROOT + "nodes/"
 RUNS: Final = ROOT + "runs/"
@@ -41,7 +43,8 @@ PIPELINES: Final = ROOT + "pipelines/"
 EXPECTS: Final = ROOT + "expects/"
 SCHEDULES: Final = ROOT + "schedules/"
 INTENTS: Final = ROOT + "intents/"
-BUS: Final = ROOT + "bus/"
+HEADS: Final = ROOT + "bus/heads/"
+SEGMENTS: Final = ROOT + "bus/segments/"
 CHUNKS: Final = ROOT + "chunks/"
 TOKENS: Final = ROOT + "tokens/"
 AUDIT: Final = ROOT + "audit/"
@@ -116,12 +119,18 @@ def intent(kind: str, name: str) -> str:
 
 
 def head(publisher: str) -> str:
-    return f"{BUS}{publisher}/head"
+    """Heads lie together and apart from segments: a watch of Consul's sends its whole prefix each time."""
+    return HEADS + publisher
+
+
+def segments(publisher: str) -> str:
+    """The prefix of a publisher's segments."""
+    return f"{SEGMENTS}{publisher}/"
 
 
 def segment(publisher: str, number: int) -> str:
     """Zero-padded, so that keys sort as numbers do."""
-    return f"{BUS}{publisher}/segments/{number:016d}"
+    return f"{SEGMENTS}{publisher}/{number:016d}"
 
 
 def cursor(consumer: str) -> str:

@@ -6,7 +6,7 @@ a backup: then they may go back, and watchers start anew).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
@@ -177,7 +177,7 @@ class Kv(Protocol):
         """Return when all that was committed before the call survives a power cut. Calls share one sync."""
         ...
 
-    def watch(self, prefix: str) -> AsyncIterator[Snapshot]:
+    def watch(self, prefix: str) -> AsyncGenerator[Snapshot, None]:
         """The prefix as it is now, then again after each change of it; changes in between may coalesce.
 
         Yields only where content changed; goes on by itself after a restart of the store, an index that goes

@@ -50,3 +50,13 @@ def derived_id(milliseconds: int, text: str) -> str:
     """The same id for the same moment and text, whoever makes it: so that two who do make one thing."""
     digest = hashlib.blake2b(text.encode(), digest_size=_RANDOM_BITS // 8).digest()
     return _encode((milliseconds << _RANDOM_BITS) | int.from_bytes(digest, "big"))
+
+
+def milliseconds_of(text: str) -> int | None:
+    """The moment that an id of this module begins with; None where `text` is another's id."""
+    if len(text) != 26 or set(text) - set(_ALPHABET):
+        return None
+    number = 0
+    for letter in text:
+        number = number * 32 + _ALPHABET.index(letter)
+    return number >> _RANDOM_BITS

@@ -1,0 +1,74 @@
+"""What is too large for one value: compressed, cut into pieces that are named by their content.
+
+A piece never changes, so that writing it again is harmless; whoever names pieces moves its own small root key
+last, and readers never see half of a thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from olympus.hermes import keys
+from olympus.hermes.kv import Delete, Kv, Put
+from olympus.kernel.errors import NotFound
+
+CHUNK: Final = 256 * 1024
+# How many bytes are asked for at once.
+_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """`digest` is the SHA-256 of the content, `size` its bytes, `chunks` the names of its pieces."""
+
+    digest: str
+    size: int
+    chunks: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"digest": self.digest, "size": self.size, "chunks": list(self.chunks)}
+
+    @staticmethod
+    def from_json(raw: dict[str, Any]) -> Blob:
+        return Blob(raw["digest"], raw["size"], tuple(raw["chunks"]))
+
+
+async def put_blob(kv: Kv, data: bytes) -> Blob:
+    """Store `data`; pieces that are there already are not written again."""
+    packed = zlib.compress(data, 6)
+    pieces = [packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK)]
+    names = [hashlib.sha256(piece).hexdigest() for piece in pieces]
+    for name, piece in dict(zip(names, pieces, strict=True)).items():
+        if await kv.get(keys.chunk(name)) is None:
+            await kv.transact([Put(keys.chunk(name), piece)])
+    return Blob(hashlib.sha256(data).hexdigest(), len(data), tuple(names))
+
+
+async def get_blob(kv: Kv, blob: Blob) -> bytes:
+    """The content. Raises NotFound where a piece is gone, or is not what its name says."""
+    pieces: list[bytes] = []
+    for i in range(0, len(blob.chunks), _AT_ONCE):
+        part = blob.chunks[i : i + _AT_ONCE]
+        for name, entry in zip(
+            part, await asyncio.gather(*(kv.get(keys.chunk(name)) for name in part)), strict=True
+        ):
+            if entry is None:
+                raise NotFound(f"chunk {name} is not in Hermes any more")
+            pieces.append(entry.value)
+    data = zlib.decompress(b"".join(pieces)) if pieces else b""
+    if hashlib.sha256(data).hexdigest() != blob.digest:
+        raise NotFound(f"content {blob.digest} was damaged in Hermes")
+    return data
+
+
+async def sweep(kv: Kv, live: Collection[str]) -> int:
+    """Remove the pieces that are not in `live`; how many. For the one that writes all roots, when idle."""
+    gone = [key for key in await kv.keys(keys.CHUNKS) if key.removeprefix(keys.CHUNKS) not in live]
+    for i in range(0, len(gone), 64):
+        await kv.transact([Delete(key) for key in gone[i : i + 64]])
+    return len(gone)

@@ -1,0 +1,76 @@
+"""What lies on the bus: immutable segments, and one small head per publisher that says how far they go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from olympus.kernel.clock import parse_rfc3339, rfc3339
+from olympus.kernel.events import Event
+
+MAX_INLINE: Final = 8 * 1024
+"""A segment up to so many bytes is repeated in the head, which saves its readers a round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Events that were published together. `offset` counts the bytes of all segments before it."""
+
+    time: datetime
+    offset: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`first` is the oldest segment that is kept, `next` the number that the next one will get."""
+
+    first: int = 0
+    next: int = 0
+    bytes: int = 0
+    inline: Segment | None = None
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """A JSON array of CloudEvents."""
+    return orjson.dumps([event.to_json() for event in events], default=dict)
+
+
+def decode_events(raw: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
+    """What `encode_events` made, once it is parsed."""
+    return tuple(Event.from_json(event) for event in raw)
+
+
+def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:
+    """A segment around what `encode_events` made, which is not encoded twice."""
+    return b'{"time":"%s","offset":%d,"events":%s}' % (rfc3339(time).encode(), offset, events)
+
+
+def read_segment(raw: bytes) -> Segment:
+    return _segment(orjson.loads(raw))
+
+
+def _segment(found: dict[str, Any]) -> Segment:
+    return Segment(parse_rfc3339(found["time"]), found["offset"], decode_events(found["events"]))
+
+
+def head_bytes(head: Head, last: bytes = b"null") -> bytes:
+    """`last` is the newest segment as `segment_bytes` made it; it is repeated where it is small enough."""
+    return b'{"first":%d,"next":%d,"bytes":%d,"inline":%s}' % (
+        head.first,
+        head.next,
+        head.bytes,
+        last if len(last) <= MAX_INLINE else b"null",
+    )
+
+
+def read_head(raw: bytes, known: int | None = None) -> Head:
+    """`known` is the number of the newest segment that the reader has: no need to decode that one again."""
+    found = orjson.loads(raw)
+    inline = found["inline"]
+    wanted = inline is not None and (known is None or found["next"] - 1 > known)
+    return Head(found["first"], found["next"], found["bytes"], _segment(inline) if wanted else None)
