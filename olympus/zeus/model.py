@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from olympus.records.desired import InstanceSpec, Mode
+from olympus.records.instance import Instance
+from olympus.records.rollout import Rollout
 
 Labels: TypeAlias = Mapping[str, str]
 
@@ -26,6 +28,16 @@ class Host:
     drained: bool = False
     mode: Mode = "manage"
     allow_users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A resource as far as comparing goes: `text` is what people read in a diff, line by line."""
+
+    kind: str
+    name: str
+    digest: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,36 @@ class Goal:
     failover: bool = False
     update: UpdatePolicy = UpdatePolicy()
     suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that a plan or a reconciliation looks at.
+
+    desired:  node → service → what the node was told
+    observed: node → service → what its steward answered
+    """
+
+    hosts: Mapping[str, Host]
+    desired: Mapping[str, Mapping[str, InstanceSpec]]
+    observed: Mapping[str, Mapping[str, Instance]] = field(default_factory=dict)
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+
+    def current(self, service: str) -> dict[str, InstanceSpec]:
+        """Node → what it was told of `service`."""
+        return {node: specs[service] for node, specs in self.desired.items() if service in specs}
+
+    def seen(self, service: str) -> dict[str, Instance]:
+        """Node → what it answered about `service`."""
+        return {node: ones[service] for node, ones in self.observed.items() if service in ones}
+
+    def placement(self) -> dict[str, tuple[str, ...]]:
+        """Service → the nodes that were told to run it."""
+        nodes: dict[str, list[str]] = {}
+        for node in sorted(self.desired):
+            for service in self.desired[node]:
+                nodes.setdefault(service, []).append(node)
+        return {service: tuple(names) for service, names in nodes.items()}
 
 
 Placement: TypeAlias = Mapping[str, tuple[str, ...]]

@@ -1,0 +1,202 @@
+"""The `status` of resources, made from what lies in Hermes; pure, so that every host says the same.
+
+Ready:       it is as declared
+Reconciling: it is being made so
+Stalled:     nothing changes until an operator changes something
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from olympus.kernel.clock import rfc3339
+from olympus.records.condition import Condition, Truth
+from olympus.records.desired import InstanceSpec
+from olympus.records.hosts import HostRecord
+from olympus.records.instance import Instance
+from olympus.records.intents import Intent
+from olympus.records.rollout import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All that statuses are made of.
+
+    told, seen: node → service → what the node was told, what it answered
+    facts:      node → name → {value, source, at}
+    """
+
+    revision: str
+    applied_at: datetime
+    now: datetime
+    hosts: Mapping[str, HostRecord] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, InstanceSpec]] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, Instance]] = field(default_factory=dict)
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+    intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    since: datetime
+    reason: str
+    message: str = ""
+    ready: Truth = "False"
+    reconciling: Truth = "False"
+    stalled: Truth = "False"
+
+    def conditions(self, revision: str) -> list[dict[str, Any]]:
+        return [
+            Condition(
+                type=type_,
+                status=status,
+                reason=self.reason,
+                message=self.message,
+                since=self.since,
+                observed_revision=revision,
+            ).to_json()
+            for type_, status in (
+                ("Ready", self.ready),
+                ("Reconciling", self.reconciling),
+                ("Stalled", self.stalled),
+            )
+        ]
+
+
+def resource_status(kind: str, name: str, cluster: Cluster, *, replicas: int | None = 1) -> dict[str, Any]:
+    """The status of any resource. replicas: of a Service (None: each)."""
+    if kind == "Service":
+        return service_status(name, cluster, replicas)
+    if kind == "Node":
+        return node_status(name, cluster)
+    return declared_status(cluster, cluster.intents.get((kind.lower(), name)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    told: Mapping[str, InstanceSpec]
+    seen: Mapping[str, Instance]
+    hosts: Mapping[str, HostRecord]
+    wanted: int
+
+    def healthy(self, node: str) -> bool:
+        instance, host = self.seen.get(node), self.hosts.get(node)
+        if instance is None or host is None or not host.alive:
+            return False
+        took = instance.generation == self.told[node].generation
+        return took and instance.state == "running" and instance.healthy is True
+
+    def healthy_count(self) -> int:
+        return sum(1 for node in self.told if self.healthy(node))
+
+
+def service_status(name: str, cluster: Cluster, replicas: int | None) -> dict[str, Any]:
+    """`status` of a Service: conditions, instances, and how many of them are healthy."""
+    told = {node: specs[name] for node, specs in cluster.told.items() if name in specs}
+    seen = {node: ones[name] for node, ones in cluster.seen.items() if name in ones}
+    service = _Service(told, seen, cluster.hosts, len(told) if replicas is None else replicas)
+    verdict = _service_verdict(
+        service, cluster.applied_at, cluster.rollouts.get(name), cluster.intents.get(("service", name))
+    )
+    return {
+        "conditions": verdict.conditions(cluster.revision),
+        "instances": [seen[node].to_json() for node in sorted(seen)],
+        "nodes": sorted(told),
+        "desired": service.wanted,
+        "healthy": service.healthy_count(),
+    }
+
+
+def _service_verdict(
+    service: _Service, applied_at: datetime, rollout: Rollout | None, intent: Intent | None
+) -> _Verdict:
+    wanted, healthy = service.wanted, service.healthy_count()
+    since = max([applied_at, *(one.since for one in service.seen.values())])
+    if intent is not None and intent.suspended:
+        return _Verdict(intent.at, "Suspended", "suspended by " + (intent.by or "an operator"))
+    if intent is not None and intent.stopped:
+        return _Verdict(intent.at, "Stopped", "stopped by " + (intent.by or "an operator"))
+    if rollout is not None and rollout.failed is not None:
+        message = f"rolled back, on {rollout.failed_on} it was {rollout.failed}: push a change"
+        return _Verdict(rollout.started, "RolledBack", message, stalled="True")
+    here = [one for one in service.seen.values() if one.node in service.told]
+    crashing = [one for one in here if one.state == "crashlooping"]
+    if crashing:
+        said = "; ".join(f"{one.node}: {one.message or one.reason or one.state}" for one in crashing)
+        return _Verdict(since, "CrashLooping", said, stalled="True")
+    if len(service.told) < wanted:
+        message = f"{len(service.told)} of {wanted} replicas have a node: not enough registered nodes match"
+        return _Verdict(since, "NoNode", message, stalled="True")
+    if healthy < wanted:
+        return _Verdict(since, *_why_not(service, healthy), reconciling="True")
+    message = f"{healthy} of {wanted} instances are healthy"
+    if rollout is not None:
+        return _Verdict(since, "Progressing", message, ready="True", reconciling="True")
+    return _Verdict(since, "Healthy", message, ready="True")
+
+
+def _why_not(service: _Service, healthy: int) -> tuple[str, str]:
+    said = []
+    reason = "Starting"
+    for node in sorted(service.told):
+        instance, host = service.seen.get(node), service.hosts.get(node)
+        if host is None or not host.alive:
+            reason = "NodeLost"
+            said.append(f"{node} is lost")
+        elif instance is None:
+            said.append(f"{node} has not answered yet")
+        elif not service.healthy(node):
+            reason = instance.reason or reason
+            said.append(f"{node}: {instance.message or instance.reason or instance.state}")
+    return reason, f"{healthy} of {service.wanted} instances are healthy; " + "; ".join(said)
+
+
+def node_status(name: str, cluster: Cluster) -> dict[str, Any]:
+    """`status` of a Node. lastSeen: now while the registry says that it lives."""
+    host, intent = cluster.hosts.get(name), cluster.intents.get(("node", name))
+    told, seen = cluster.told.get(name, {}), cluster.seen.get(name, {})
+    alive = host is not None and host.alive
+    drained = intent is not None and intent.drained
+    services = [
+        {"name": service, **(_brief(seen[service]) if service in seen else {"state": "unknown"})}
+        for service in sorted({*told, *seen})
+    ]
+    return {
+        "alive": alive,
+        "lastSeen": None if host is None else rfc3339(cluster.now if host.alive else host.since),
+        "drained": drained,
+        "facts": dict(cluster.facts.get(name, {})),
+        "services": services,
+        "conditions": _node_verdict(name, host, intent, cluster.applied_at).conditions(cluster.revision),
+    }
+
+
+def _node_verdict(
+    name: str, host: HostRecord | None, intent: Intent | None, applied_at: datetime
+) -> _Verdict:
+    if host is None:
+        message = f"{name} is declared in git, but has not registered itself"
+        return _Verdict(applied_at, "NotRegistered", message, stalled="True")
+    if not host.alive:
+        return _Verdict(host.since, "Lost", host.reason or "its check fails")
+    if intent is not None and intent.drained:
+        return _Verdict(intent.at, "Drained", "drained by " + (intent.by or "an operator"), ready="True")
+    return _Verdict(host.since, "Alive", ready="True")
+
+
+def _brief(instance: Instance) -> dict[str, Any]:
+    whole = instance.to_json()
+    return {key: whole[key] for key in ("state", "pid", "healthy", "restarts", "since")}
+
+
+def declared_status(cluster: Cluster, intent: Intent | None) -> dict[str, Any]:
+    """`status` of kinds that are in force as soon as they are applied (Schedule, Pipeline, Webhook, …)."""
+    if intent is not None and intent.suspended:
+        verdict = _Verdict(intent.at, "Suspended", "suspended by " + (intent.by or "an operator"))
+    else:
+        verdict = _Verdict(cluster.applied_at, "Applied", ready="True")
+    return {"conditions": verdict.conditions(cluster.revision)}
