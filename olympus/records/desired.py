@@ -106,13 +106,18 @@ class InstanceSpec(Document):
 
     def sealed(self) -> Self:
         """The same with `digest` and `generation` computed."""
-        started = self.model_dump(mode="json", include={"process", "systemd"})
-        restarting = [one.model_dump(mode="json") for one in self.files if one.on_change == "restart"]
-        whole = self.model_dump(
-            mode="json", include={"process", "systemd", "files", "checks", "restart", "depends_on"}
+        # Content counts by its digest: into which pieces Hermes cut it does not matter.
+        run = self.model_dump(
+            mode="json", include={"process", "systemd"}, exclude={"systemd": {"file": {"chunks"}}}
         )
+        files = [one.model_dump(mode="json", exclude={"content": {"chunks"}}) for one in self.files]
+        rest = self.model_dump(mode="json", include={"checks", "restart", "depends_on"})
+        started_with = {"run": run, "files": [one for one in files if one["on_change"] == "restart"]}
         return self.model_copy(
-            update={"digest": _digest(whole), "generation": _digest({"run": started, "files": restarting})}
+            update={
+                "digest": _digest({"run": run, "files": files, **rest}),
+                "generation": _digest(started_with),
+            }
         )
 
 
