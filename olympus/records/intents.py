@@ -1,6 +1,6 @@
-"""What was ordered outside git: `intents/KIND/NAME`, written by Apollo (people) and Hephaestus (service steps).
+"""What was ordered outside git: `intents/KIND/NAME`, written by Apollo (people) and Hephaestus (steps).
 
-Only the last order of a resource is kept, with the standing marks that orders before it left. Zeus honours it:
+Only the last order of a resource is kept, with the marks that orders before it left. Zeus honours it:
 `restart` by making `id` the instances' `restart_token`, `start` and `stop`, `suspend`, `drain` by the marks.
 """
 

@@ -41,6 +41,14 @@ class Parent(Document):
     target: str
 
 
+class Target(Document):
+    """A node as its declaration says it: what expressions see as `node` and `target`."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    address: str | None = None
+
+
 class Claim(Document):
     """A concurrency group that the run belongs to."""
 
@@ -69,6 +77,7 @@ class StepRun(Document):
     wake_at:  when the coordinator looks at it again: the next attempt, the next poll
     deadline: when waiting ends
     token:    what it waits for: the child run, the intent
+    role:     who may approve
     by:       who approved
     artifacts: names of what it saved
     """
@@ -89,6 +98,7 @@ class StepRun(Document):
     wake_at: Moment | None = None
     deadline: Moment | None = None
     token: str | None = None
+    role: str = ""
     by: str = ""
     artifacts: tuple[str, ...] = ()
 
@@ -109,6 +119,7 @@ class Run(Document):
     begun:      id of its run-started event: the cause of all events that follow
     depth:      of its run-started event
     targets:    the nodes, resolved when it began; `batch` of them at a time
+    delegates:  by step, the nodes that it may be delegated to
     deadline:   when its time-out ends it
     stop:       it was told to end early
     retries:    how often `retry` continued it
@@ -131,7 +142,8 @@ class Run(Document):
     depth: int = 0
     parent: Parent | None = None
     claims: tuple[Claim, ...] = ()
-    targets: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
+    delegates: dict[str, tuple[Target, ...]] = Field(default_factory=dict)
     batch: int = 0
     deadline: Moment | None = None
     stop: Stop | None = None
@@ -152,8 +164,16 @@ class Run(Document):
 
 
 class StoredPipeline(Document):
-    """`pipelines/DIGEST`: a Pipeline's spec as declared, and the files of its commit that its workspace needs."""
+    """`pipelines/DIGEST`: a Pipeline's spec as declared, and the files of its commit for its workspace."""
 
     name: str
     spec: dict[str, Any]
     files: dict[str, BlobRef] = Field(default_factory=dict)
+
+
+ROLES: Final = {"viewer": 0, "operator": 1, "admin": 2}
+
+
+def may_approve(role: str, wanted: str) -> bool:
+    """Whether `role` is at least `wanted`; an unknown role never is."""
+    return ROLES.get(role, -1) >= ROLES.get(wanted, len(ROLES) - 1)

@@ -1,0 +1,80 @@
+"""What Hephaestus asks of the world around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from olympus.hephaestus.orders import Order
+from olympus.records.desired import BlobRef
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPipeline:
+    """A Pipeline of the applied catalog; `files` are those that its workspace names."""
+
+    name: str
+    revision: str
+    spec: Mapping[str, Any]
+    files: Mapping[str, BlobRef] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredNode:
+    """A Node of the catalog, or a host that only registered itself: then without labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
+    allow_users: tuple[str, ...] = ()
+    mode: str = "manage"
+    alive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSecret:
+    """Where a secret comes from, and who may use it. Empty `nodes`: every node."""
+
+    name: str
+    source: Mapping[str, Any]
+    pipelines: tuple[str, ...] = ()
+    selector: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSchedule:
+    """What a Schedule expects of its pipeline."""
+
+    name: str
+    pipeline: str
+    within: timedelta | None = None
+    paused: bool = False
+
+
+class Specs(Protocol):
+    """The applied catalog and the registered nodes, as they are known now; asks nobody."""
+
+    def pipeline(self, name: str) -> DeclaredPipeline | None: ...
+
+    def pipelines(self) -> Sequence[DeclaredPipeline]: ...
+
+    def secret(self, name: str) -> DeclaredSecret | None: ...
+
+    def schedules(self) -> Sequence[DeclaredSchedule]: ...
+
+    def nodes(self) -> Sequence[DeclaredNode]: ...
+
+
+class Signer(Protocol):
+    """Signs what `Order.canonical` gives."""
+
+    def sign(self, order: Order) -> Order: ...
+
+
+class Unsigned:
+    """On one machine nobody stands between the coordinator and its worker."""
+
+    def sign(self, order: Order) -> Order:
+        return order
