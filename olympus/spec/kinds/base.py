@@ -1,0 +1,106 @@
+"""What all kinds have in common: strict types, unknown fields refused, camelCase in YAML.
+
+Texts with a meaning (durations, selectors, conditions, templates) stay texts here: the schema knows their form,
+`validate` parses them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from olympus.spec.duration import PATTERN, parse_duration
+
+API_VERSION: Final = "olympus/v1"
+DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+IDENTIFIER: Final = r"^[a-z][a-z0-9_]*$"
+
+
+def yaml_name(name: str) -> str:
+    """As it is written in YAML: `for_` is `for`, `on_failure` is `onFailure`."""
+    return to_camel(name.rstrip("_"))
+
+
+class Spec(BaseModel):
+    """The base of every part of a spec."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=yaml_name,
+        validate_by_name=False,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """As it was written: camelCase, without what was left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=DNS_LABEL)]
+"""A DNS label: a-z, 0-9 and '-'."""
+
+Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+"""What expressions name: a-z, 0-9 and '_'."""
+
+Duration: TypeAlias = Annotated[str, StringConstraints(pattern=PATTERN), AfterValidator(_duration)]
+"""`500ms`, `10s`, `5m`, `2h`, `1d`."""
+
+Percentage: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+"""`20%`."""
+
+Count: TypeAlias = Annotated[int, Field(ge=1)]
+CountOrPercentage: TypeAlias = Count | Percentage
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+Condition: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+"""A JMESPath condition, without `${{ }}`."""
+
+SelectorText: TypeAlias = Annotated[str, StringConstraints(max_length=1000)]
+"""A label selector: `role=web,zone!=c`."""
+
+EventType: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(\*)?$", max_length=255)
+]
+"""An event's type, or its beginning with `*`."""
+
+EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+HeaderName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+UserName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.-]{0,31}\$?$")]
+AbsolutePath: TypeAlias = Annotated[str, StringConstraints(pattern=r"^/[^\x00]*$")]
+RelativePath: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/\x00][^\x00]*$")]
+Json: TypeAlias = Any
+Argv: TypeAlias = Annotated[list[str], Field(min_length=1)]
+HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(https?://|\$\{\{)")]
+
+
+MomentText: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?$"),
+]
+"""`2026-12-24T20:00:00`, with or without an offset."""
+
+
+class Nodes(Spec):
+    """Which nodes: those that the selector names."""
+
+    selector: SelectorText = ""
+
+
+def exactly_one(owner: object, names: tuple[str, ...], what: str) -> None:
+    """Raises ValueError unless exactly one of the fields is there."""
+    given = [name for name in names if getattr(owner, name) is not None]
+    shown = ", ".join(yaml_name(name) for name in names)
+    if not given:
+        raise ValueError(f"{what} needs exactly one of {shown}")
+    if len(given) > 1:
+        both = " and ".join(yaml_name(name) for name in given)
+        raise ValueError(f"{what} has {both}: exactly one of {shown} is allowed")

@@ -1,0 +1,101 @@
+"""Check: active monitoring of hosts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from pydantic import StringConstraints, model_validator
+
+from olympus.spec.kinds.base import (
+    AbsolutePath,
+    Argv,
+    Condition,
+    Duration,
+    HttpUrl,
+    Nodes,
+    Spec,
+    exactly_one,
+)
+
+VALUES: Final = {
+    "disk": ("used_percent", "free_bytes"),
+    "load": ("one", "five", "fifteen"),
+    "memory": ("used_percent",),
+    "certificate": ("days_left",),
+    "file": ("exists", "size", "age_seconds"),
+    "http": ("status", "seconds"),
+    "tcp": ("seconds",),
+    "command": ("exit", "output"),
+}
+"""What `value` has for each probe."""
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d{1,5}$")]
+
+
+class Disk(Spec):
+    path: AbsolutePath = "/"
+
+
+class Load(Spec):
+    """No settings."""
+
+
+class Memory(Spec):
+    """No settings."""
+
+
+class Certificate(Spec):
+    """Of a file, or of a server."""
+
+    file: AbsolutePath | None = None
+    server: HostPort | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("file", "server"), "certificate")
+        return self
+
+
+class FileProbe(Spec):
+    path: AbsolutePath
+
+
+class HttpProbe(Spec):
+    url: HttpUrl
+
+
+class TcpProbe(Spec):
+    address: HostPort
+
+
+class CommandProbe(Spec):
+    command: Argv
+
+
+class CheckSpec(Spec):
+    """On every node that the selector names; an event only when the state changes."""
+
+    nodes: Nodes = Nodes()
+    disk: Disk | None = None
+    load: Load | None = None
+    memory: Memory | None = None
+    certificate: Certificate | None = None
+    file: FileProbe | None = None
+    http: HttpProbe | HttpUrl | None = None
+    tcp: TcpProbe | HostPort | None = None
+    command: CommandProbe | Argv | None = None
+    every: Duration = "1m"
+    timeout: Duration = "10s"
+    fail_when: Condition | None = None
+    for_: Duration | None = None
+    clear: Condition | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, tuple(VALUES), "a check")
+        return self
+
+    @property
+    def probe(self) -> str:
+        """Which of VALUES it is."""
+        return next(name for name in VALUES if getattr(self, name) is not None)

@@ -1,0 +1,96 @@
+"""LogWatch: which lines are worth remarking."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from olympus.spec.kinds.base import (
+    AbsolutePath,
+    Count,
+    Duration,
+    Identifier,
+    Name,
+    Nodes,
+    Spec,
+    Text,
+    exactly_one,
+)
+
+
+class Journal(Spec):
+    units: list[Text] = Field(default_factory=list)
+
+
+class Syslog(Spec):
+    listen: Annotated[str, StringConstraints(pattern=r"^(udp|tcp|tls)://.+:\d{1,5}$")]
+
+
+class Source(Spec):
+    """Exactly one of files, journal, syslog and service."""
+
+    files: Annotated[list[AbsolutePath], Field(min_length=1)] | None = None
+    journal: Journal | None = None
+    syslog: Syslog | None = None
+    service: Name | None = None
+    from_: Literal["end", "beginning"] = "end"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("files", "journal", "syslog", "service"), "source")
+        return self
+
+
+class Multiline(Spec):
+    """How lines join into one record."""
+
+    start: Text | None = None
+    end: Text | None = None
+    continuation: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("start", "end", "continuation"), "multiline")
+        return self
+
+
+class Threshold(Spec):
+    count: Count
+    within: Duration
+    by: list[Text] = Field(default_factory=list)
+
+
+class Absent(Spec):
+    """A line that should come and does not."""
+
+    pattern: Text
+    within: Duration
+
+
+class Match(Spec):
+    """Exactly one of pattern and absent."""
+
+    name: Name
+    pattern: Text | None = None
+    absent: Absent | None = None
+    types: dict[Identifier, Literal["ip", "int", "float", "user", "host", "word", "port", "path"]] = Field(
+        default_factory=dict
+    )
+    severity: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    threshold: Threshold | None = None
+    suppress: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("pattern", "absent"), f"match '{self.name}'")
+        return self
+
+
+class LogWatchSpec(Spec):
+    """On every node, unless `nodes` says otherwise."""
+
+    nodes: Nodes = Nodes()
+    source: Source
+    multiline: Multiline | None = None
+    match: Annotated[list[Match], Field(min_length=1)]

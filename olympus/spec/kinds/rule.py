@@ -1,0 +1,207 @@
+"""Rule and RuleTest: which problem has which remedy, and how that is tested."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from olympus.spec.kinds.base import (
+    Condition,
+    Count,
+    Duration,
+    EventType,
+    HttpUrl,
+    Identifier,
+    Json,
+    Name,
+    Percentage,
+    Spec,
+    Text,
+    exactly_one,
+)
+from olympus.spec.kinds.pipeline import Approve, CheckState, NodeState, ServiceState
+
+
+class EventMatch(Spec):
+    event: EventType
+    where: Condition | None = None
+
+
+class CountOf(Spec):
+    of: EventMatch
+    at_least: Count
+
+
+class DistinctOf(Spec):
+    of: EventMatch
+    field: Text
+    at_least: Count
+
+
+class RateOf(Spec):
+    of: EventMatch
+    per_second: Annotated[float, Field(gt=0)]
+
+
+class Correlate(Spec):
+    """Exactly one of all, any, sequence, absent, count, distinct and rate, within a window."""
+
+    within: Duration
+    slack: Duration = "2s"
+    by: Text | list[Text] | None = None
+    all: Annotated[list[EventMatch], Field(min_length=1)] | None = None
+    any: Annotated[list[EventMatch], Field(min_length=1)] | None = None
+    sequence: Annotated[list[EventMatch], Field(min_length=1)] | None = None
+    absent: EventMatch | None = None
+    count: CountOf | None = None
+    distinct: DistinctOf | None = None
+    rate: RateOf | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        names = ("all", "any", "sequence", "absent", "count", "distinct", "rate")
+        if self.absent is None:
+            exactly_one(self, names, "correlate")
+        return self
+
+
+class AskArgos(Spec):
+    node: Text
+    contains: Text | None = None
+    pattern: Text | None = None
+    last: Duration = "5m"
+
+
+class AskApollo(Spec):
+    """Exactly one of asset, note and search."""
+
+    asset: Text | None = None
+    note: Text | None = None
+    search: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("asset", "note", "search"), "apollo")
+        return self
+
+
+class AskZeus(Spec):
+    """Exactly one of service and node."""
+
+    service: Text | None = None
+    node: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("service", "node"), "zeus")
+        return self
+
+
+class AskHephaestus(Spec):
+    pipeline: Name
+    runs: Count = 1
+
+
+class AskHttp(Spec):
+    url: HttpUrl
+
+
+class Ask(Spec):
+    """Exactly one of argos, apollo, zeus, hephaestus and http."""
+
+    argos: AskArgos | None = None
+    apollo: AskApollo | None = None
+    zeus: AskZeus | None = None
+    hephaestus: AskHephaestus | None = None
+    http: AskHttp | None = None
+    timeout: Duration = "5s"
+    unknown: Literal["proceed", "stop", "escalate"] = "stop"
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("argos", "apollo", "zeus", "hephaestus", "http"), "a question")
+        return self
+
+
+class Verify(Spec):
+    """A condition that must hold, or an event that must stay away, within a time."""
+
+    absent: EventMatch | None = None
+    until: Condition | ServiceState | CheckState | NodeState | None = None
+    within: Duration
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("absent", "until"), "verify")
+        return self
+
+
+class Remedy(Spec):
+    """A rung of the ladder."""
+
+    pipeline: Name
+    params: dict[str, Json] = Field(default_factory=dict)
+    approve: Approve | None = None
+    verify: Verify
+
+
+class Otherwise(Spec):
+    pipeline: Name
+    params: dict[str, Json] = Field(default_factory=dict)
+
+
+class Limits(Spec):
+    by: Text | None = None
+    cooldown: Duration | None = None
+    per_hour: Count | None = None
+    max_nodes: Percentage | Count | None = None
+
+
+class RuleSpec(Spec):
+    """Events (exactly one of on and correlate) → questions → condition → remedies."""
+
+    on: EventMatch | None = None
+    correlate: Correlate | None = None
+    ask: dict[Identifier, Ask] = Field(default_factory=dict)
+    when: Condition | None = None
+    solve: Annotated[list[Remedy], Field(min_length=1)]
+    order: Literal["listed", "success"] = "listed"
+    otherwise: Otherwise | None = None
+    limits: Limits | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("on", "correlate"), "a rule")
+        return self
+
+
+class Given(Spec):
+    at: Duration
+    event: EventType
+    node: Text | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Expected(Spec):
+    """Exactly one of run and incident."""
+
+    at: Duration | None = None
+    run: Name | None = None
+    params: dict[str, Any] | None = None
+    incident: Literal["open", "solving", "verifying", "resolved", "escalated", "silenced"] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, ("run", "incident"), "an expectation")
+        return self
+
+
+class RuleTestSpec(Spec):
+    """Events in, decisions out, on a virtual clock."""
+
+    rule: Name
+    answers: dict[Identifier, Any] = Field(default_factory=dict)
+    given: Annotated[list[Given], Field(min_length=1)]
+    expect: list[Expected] = Field(default_factory=list)
+    never: list[Expected] = Field(default_factory=list)
