@@ -28,16 +28,17 @@ class Host:
     drained: bool = False
     mode: Mode = "manage"
     allow_users: tuple[str, ...] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A resource as far as comparing goes: `text` is what people read in a diff, line by line."""
+    """A resource as far as comparing goes: `text` gives what people read in a diff, line by line."""
 
     kind: str
     name: str
     digest: str
-    text: str
+    text: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)

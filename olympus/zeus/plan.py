@@ -80,7 +80,7 @@ _REASONS: Final = {"create": "new in git", "update": "changed in git", "delete":
 
 def _diff(old: Declared | None, new: Declared | None) -> str:
     lines = difflib.unified_diff(
-        old.text.splitlines() if old else [], new.text.splitlines() if new else [], lineterm="", n=1
+        old.text().splitlines() if old else [], new.text().splitlines() if new else [], lineterm="", n=1
     )
     changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     if len(changed) > _MAX_DIFF:

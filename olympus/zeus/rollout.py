@@ -115,10 +115,7 @@ def _paced(
     new = [node for node in counted if node in current and node not in outdated]
     proven = [node for node in new if _proven(node, goal, hosts, seen, now)]
     up = [node for node in (*outdated, *leaving) if _available(node, hosts, seen)]
-    if outdated or leaving:
-        room = len(up) + len(proven) - (len(counted) - goal.update.may_be_away(len(counted)))
-    else:
-        room = 0
+    room = len(up) + len(proven) - (len(counted) - goal.update.may_be_away(len(counted)))
 
     specs = {node: wanted[node] for node in wanted if node not in outdated}
     for node in sorted(leaving):

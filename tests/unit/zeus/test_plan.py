@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from olympus.records.desired import InstanceSpec, ProcessRun
 from olympus.zeus.model import Declared, Goal, Host, World
 from olympus.zeus.plan import Declaration, plan, prune_refused
@@ -14,7 +16,7 @@ def goal(name: str, command: str = "run", *, replicas: int | None = 1) -> Goal:
 
 def declared(revision: str, *goals: Goal) -> Declaration:
     resources = {
-        ("Service", one.service): Declared("Service", one.service, one.digest, f"command: {one.digest}")
+        ("Service", one.service): Declared("Service", one.service, one.digest, partial("command: {}".format, one.digest))
         for one in goals
     }
     return Declaration(revision, resources, {one.service: one for one in goals})

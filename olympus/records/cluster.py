@@ -1,0 +1,62 @@
+"""Reads from Hermes what statuses are made of; one prefix scan, whatever the number of services."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from olympus.hermes import keys
+from olympus.hermes.kv import Entry, Kv
+from olympus.records.blobs import load_desired
+from olympus.records.catalog import CatalogRoot
+from olympus.records.desired import InstanceSpec
+from olympus.records.hosts import Hosts
+from olympus.records.instance import Instance
+from olympus.records.intents import Intent
+from olympus.records.rollout import Rollout
+from olympus.records.status import Cluster
+
+
+async def read_cluster(kv: Kv, now: datetime) -> Cluster:
+    """The cluster as it is in Hermes now. Before the first commit its revision is empty."""
+    root = await kv.get(keys.CATALOG)
+    applied = None if root is None else CatalogRoot.from_bytes(root.value)
+    hosts = await kv.get(keys.HOSTS)
+    told: dict[str, dict[str, InstanceSpec]] = {}
+    seen: dict[str, dict[str, Instance]] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for entry in (await kv.scan(keys.NODES)).entries:
+        node, _, what = entry.key.removeprefix(keys.NODES).partition("/")
+        if what == "desired":
+            document = await load_desired(kv, entry.value)
+            told[node] = {spec.service: spec for spec in document.instances}
+        elif what.startswith("instances/"):
+            instance = Instance.from_bytes(entry.value)
+            seen.setdefault(node, {})[instance.service] = instance
+        elif what == "registration":
+            facts[node] = orjson.loads(entry.value).get("facts", {})
+    return Cluster(
+        revision="" if applied is None else applied.revision,
+        applied_at=now if applied is None else applied.applied_at or applied.committed_at,
+        now=now,
+        hosts={} if hosts is None else Hosts.from_bytes(hosts.value).hosts,
+        told=told,
+        seen=seen,
+        rollouts={
+            entry.key.removeprefix(keys.ROLLOUTS): Rollout.from_bytes(entry.value)
+            for entry in (await kv.scan(keys.ROLLOUTS)).entries
+        },
+        intents=intents_of((await kv.scan(keys.INTENTS)).entries),
+        facts=facts,
+    )
+
+
+def intents_of(entries: tuple[Entry, ...]) -> dict[tuple[str, str], Intent]:
+    """(kind in lower case, name) → what operators ordered."""
+    found: dict[tuple[str, str], Intent] = {}
+    for entry in entries:
+        kind, _, name = entry.key.removeprefix(keys.INTENTS).partition("/")
+        found[kind, name] = Intent.from_bytes(entry.value)
+    return found

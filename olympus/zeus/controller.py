@@ -1,0 +1,523 @@
+"""The controller: the one Zeus that leads turns the catalog, the hosts and what operators ordered into what
+each node should be.
+
+Level-triggered: watches only say *that* something changed (a deduplicated set of services, or everything);
+what is done follows from what is there now. Every write carries the guard of the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from olympus.hermes import keys
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import MAX_OPS, Delete, Entry, Kv, Op, Put
+from olympus.hermes.lease import Lease, Term, lead
+from olympus.hermes.registry import Member, Registry
+from olympus.kernel.clock import Clock
+from olympus.kernel.errors import Invalid, RetryLater
+from olympus.kernel.events import Event
+from olympus.kernel.ids import new_id
+from olympus.kernel.timers import Timers
+from olympus.records.blobs import desired_bytes, load_desired, save_blob
+from olympus.records.catalog import CatalogRoot, CatalogStore
+from olympus.records.cluster import intents_of
+from olympus.records.desired import InstanceSpec, NodeDesired
+from olympus.records.hosts import HostRecord, Hosts
+from olympus.records.instance import Instance
+from olympus.records.intents import Intent
+from olympus.records.offer import Offer, Outcome
+from olympus.records.plan import Plan
+from olympus.records.rollout import Rollout
+from olympus.zeus.compile import compile_hosts, declaration
+from olympus.zeus.contents import contents
+from olympus.zeus.model import Host, World
+from olympus.zeus.placement import place
+from olympus.zeus.plan import Declaration, plan, prune_refused
+from olympus.zeus.rollout import Seen, step
+
+log = logging.getLogger("olympus.zeus")
+
+ROLE: Final = "zeus"
+_BATCH_BYTES: Final = 300 * 1024
+_MAX_EVENT_ACTIONS: Final = 500
+_HOSTS: Final = ""
+"""The timer that is no service's."""
+
+_PATIENCE: Final = timedelta(seconds=15)
+_SETTLE: Final = 0.02
+"""Seconds in which further changes join those that have come: one reconciliation for a burst."""
+
+
+class Controller:
+    """Runs for ever; leads when the lease says so."""
+
+    def __init__(self, kv: Kv, bus: Bus, registry: Registry, catalogs: CatalogStore, clock: Clock) -> None:
+        self._kv = kv
+        self._bus = bus
+        self._registry = registry
+        self._catalogs = catalogs
+        self._clock = clock
+
+    async def run(self, lease: Lease) -> None:
+        """Until cancelled."""
+        await lead(lease, self._lead)
+
+    async def _lead(self, term: Term) -> None:
+        log.info("zeus_leads", extra={"epoch": term.epoch})
+        reign = Reign(self._kv, self._bus, self._catalogs, self._clock, term)
+        await reign.load(await self._registry.members())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(reign.watch_offers())
+            group.create_task(reign.watch_intents())
+            group.create_task(self._watch_members(reign))
+            group.create_task(reign.watch_instances(group))
+            group.create_task(reign.work())
+
+    async def _watch_members(self, reign: Reign) -> None:
+        async for members in self._registry.watch():
+            reign.members_changed(members)
+
+
+class Reign:
+    """One term of leadership. What it wrote it knows: nobody else may write it while the guard holds."""
+
+    def __init__(self, kv: Kv, bus: Bus, catalogs: CatalogStore, clock: Clock, term: Term) -> None:
+        self._kv = kv
+        self._bus = bus
+        self._catalogs = catalogs
+        self._clock = clock
+        self._term = term
+        self._root: CatalogRoot | None = None
+        self._declared = Declaration()
+        self._members: tuple[Member, ...] = ()
+        self._known = Hosts()
+        self._intents: dict[tuple[str, str], Intent] = {}
+        self._hosts: dict[str, Host] = {}
+        self._desired: dict[str, NodeDesired] = {}
+        self._observed: dict[str, dict[str, Instance]] = {}
+        self._rollouts: dict[str, Rollout] = {}
+        self._placed: Mapping[str, tuple[str, ...]] = {}
+        self._offer: Offer | None = None
+        self._handled = ""
+        self._everything = True
+        self._dirty: set[str] = set()
+        self._missing: dict[str, datetime] = {}
+        self._timers: Timers[str] = Timers()
+        self._stirred = asyncio.Event()
+        self._watched = asyncio.Event()
+
+    # ── what is there ──
+
+    async def load(self, members: Sequence[Member]) -> None:
+        """Everything as it lies in Hermes."""
+        self._members = tuple(members)
+        found = await self._kv.get(keys.HOSTS)
+        self._known = Hosts() if found is None else Hosts.from_bytes(found.value)
+        found = await self._kv.get(keys.OUTCOME)
+        self._handled = "" if found is None else Outcome.from_bytes(found.value).offer
+        self._intents = intents_of((await self._kv.scan(keys.INTENTS)).entries)
+        for entry in (await self._kv.scan(keys.ROLLOUTS)).entries:
+            self._rollouts[entry.key.removeprefix(keys.ROLLOUTS)] = Rollout.from_bytes(entry.value)
+        for name in {*self._known.hosts, *(member.name for member in members)}:
+            found = await self._kv.get(keys.desired(name))
+            if found is not None:
+                self._desired[name] = await load_desired(self._kv, found.value)
+            self._observed[name] = _instances((await self._kv.scan(keys.instances(name))).entries)
+        self._root = await self._catalogs.root()
+
+    async def _compiled(self, root: CatalogRoot | None) -> tuple[dict[str, Host], Declaration]:
+        """Hosts and goals under `root`, with what operators ordered. Raises Invalid."""
+        if root is None:
+            return compile_hosts(None, self._known, self._intents), Declaration()
+        catalog = await self._catalogs.load(root)
+        hosts = compile_hosts(catalog, self._known, self._intents)
+        made = await contents(
+            catalog,
+            root.files,
+            hosts.values(),
+            read=partial(self._catalogs.file, root),
+            save=partial(save_blob, self._kv),
+        )
+        return hosts, declaration(catalog, root.revision, made, self._intents)
+
+    def _world(self) -> World:
+        desired = {
+            name: {spec.service: spec for spec in node.instances} for name, node in self._desired.items()
+        }
+        return World(self._hosts, desired, self._observed, self._rollouts)
+
+    # ── what changes ──
+
+    def _stir(self, *services: str, everything: bool = False) -> None:
+        self._dirty.update(services)
+        self._everything = self._everything or everything
+        self._stirred.set()
+
+    def members_changed(self, members: Sequence[Member]) -> None:
+        """The registry lists others, or others live."""
+        if tuple(members) != self._members:
+            self._members = tuple(members)
+            self._stir(everything=True)
+
+    async def watch_offers(self) -> None:
+        """Catalogs that were validated somewhere."""
+        async for found in self._kv.watch(keys.OFFER):
+            for entry in found.entries:
+                if entry.key == keys.OFFER:
+                    self._offer = Offer.from_bytes(entry.value)
+                    self._stir()
+
+    async def watch_intents(self) -> None:
+        """What operators order outside git."""
+        async for found in self._kv.watch(keys.INTENTS):
+            intents = intents_of(found.entries)
+            if intents != self._intents:
+                self._intents = intents
+                self._stir(everything=True)
+
+    async def watch_instances(self, group: asyncio.TaskGroup) -> None:
+        """What each host's steward says; a watch for each host that there is."""
+        watching: dict[str, asyncio.Task[None]] = {}
+        while True:
+            for name in set(self._known.hosts) - set(watching):
+                watching[name] = group.create_task(self._watch_node(name))
+            for name in set(watching) - set(self._known.hosts):
+                watching.pop(name).cancel()
+            self._watched.clear()
+            await self._watched.wait()
+
+    async def _watch_node(self, node: str) -> None:
+        async for found in self._kv.watch(keys.instances(node)):
+            after = _instances(found.entries)
+            before = self._observed.get(node, {})
+            self._observed[node] = after
+            changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+            if changed:
+                self._stir(*changed)
+
+    # ── what is done ──
+
+    async def work(self) -> None:
+        """Reconcile whatever has changed, for ever."""
+        while True:
+            try:
+                await self._once()
+            except RetryLater as exc:
+                log.warning("zeus_retries", extra={"reason": str(exc)})
+                self._everything = True
+                await asyncio.sleep(exc.after)
+                continue
+            await self._idle()
+
+    async def _once(self) -> None:
+        self._dirty.update(self._timers.due(self._clock.now()))
+        if _HOSTS in self._dirty:
+            self._dirty.discard(_HOSTS)
+            self._everything = True
+        if self._everything:
+            await self._count_hosts()
+        offer = self._offer
+        if offer is not None and offer.id > self._handled:
+            await self._consider(offer)
+        else:
+            await self._reconcile()
+
+    async def _idle(self) -> None:
+        while not (self._stirred.is_set() or self._dirty or self._everything):
+            soonest = self._timers.next()
+            delay = None if soonest is None else (soonest - self._clock.now()).total_seconds()
+            if delay is not None and delay <= 0:
+                return
+            try:
+                async with asyncio.timeout(None if delay is None else min(delay, 60.0)):
+                    await self._stirred.wait()
+            except TimeoutError:
+                continue
+        self._stirred.clear()
+        if self._offer is None or self._offer.id <= self._handled:
+            await asyncio.sleep(_SETTLE)
+
+    async def _count_hosts(self) -> None:
+        now = self._clock.now()
+        placed_on = {name for name, node in self._desired.items() if node.instances}
+        members = self._members + self._patience(now)
+        known, events = counted(self._known, members, placed_on, now)
+        if known != self._known:
+            ops: list[Op] = [self._term.guard, Put(keys.HOSTS, known.to_bytes())]
+            gone = set(self._known.hosts) - set(known.hosts)
+            ops += [Delete(keys.desired(name)) for name in gone if name in self._desired]
+            if events:
+                await self._bus.publish(events, ops)
+            else:
+                await self._kv.transact(ops)
+            for name in gone:
+                self._desired.pop(name, None)
+                self._observed.pop(name, None)
+            self._known = known
+            self._watched.set()
+        self._hosts, self._declared = await self._compiled(self._root)
+
+    def _patience(self, now: datetime) -> tuple[Member, ...]:
+        """Hosts that the registry does not list since a moment: they may be about to register again."""
+        listed = {member.name for member in self._members}
+        missing = {name for name, host in self._known.hosts.items() if name not in listed and host.alive}
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        patient = {name: now - since < _PATIENCE for name, since in self._missing.items()}
+        if any(patient.values()):
+            self._timers.set(_HOSTS, min(self._missing.values()) + _PATIENCE)
+        return tuple(
+            Member(name, self._known.hosts[name].address) for name, waits in sorted(patient.items()) if waits
+        )
+
+    async def _consider(self, offer: Offer) -> None:
+        """Apply the offer, or say why not."""
+        try:
+            hosts, after = await self._compiled(offer.root)
+            world = self._world()
+            made = plan(self._declared, after, World(hosts, world.desired, world.observed, world.rollouts))
+        except Invalid as exc:
+            await self._refuse(offer, str(exc))
+            return
+        reason = None if offer.prune else prune_refused(self._declared.resources, after.resources)
+        if reason is not None:
+            await self._refuse(offer, reason)
+            return
+        if self._root is None or self._root.identity() != offer.root.identity():
+            await self._move_root(offer, made)
+        self._everything = True
+        self._hosts, self._declared = hosts, after
+        await self._reconcile()
+        await self._settle(offer, applied=True, summary=made.summary(), lines=made.warnings)
+
+    async def _move_root(self, offer: Offer, made: Plan) -> None:
+        now = self._clock.now()
+        root = offer.root.model_copy(update={"applied_at": now})
+        applied = self._event(
+            "olympus.zeus.applied",
+            now,
+            {"revision": root.revision, "author": root.author, "summary": made.summary(), **_actions(made)},
+        )
+        await self._bus.publish([applied], [self._term.guard, Put(keys.CATALOG, root.to_bytes())])
+        self._root = root
+        log.info("applied", extra={"revision": root.revision, "summary": made.summary()})
+
+    async def _refuse(self, offer: Offer, reason: str) -> None:
+        log.warning("refused", extra={"revision": offer.root.revision, "reason": reason})
+        data = {"revision": offer.root.revision, "author": offer.root.author, "errors": [reason]}
+        refused = self._event("olympus.zeus.refused", self._clock.now(), data)
+        await self._settle(offer, applied=False, lines=(reason,), events=(refused,))
+        self._everything = True
+
+    async def _settle(
+        self,
+        offer: Offer,
+        *,
+        applied: bool,
+        summary: str = "",
+        lines: Sequence[str] = (),
+        events: Sequence[Event] = (),
+    ) -> None:
+        outcome = Outcome(
+            offer=offer.id,
+            revision=offer.root.revision,
+            applied=applied,
+            at=self._clock.now(),
+            summary=summary,
+            lines=tuple(lines),
+        )
+        ops: list[Op] = [self._term.guard, Put(keys.OUTCOME, outcome.to_bytes())]
+        if events:
+            await self._bus.publish(events, ops)
+        else:
+            await self._kv.transact(ops)
+        self._handled = offer.id
+
+    async def _reconcile(self) -> None:
+        """Write what each node should be now."""
+        now = self._clock.now()
+        world = self._world()
+        if self._everything:
+            self._placed = place(self._declared.goals.values(), list(self._hosts.values()), world.placement())
+            services = {*self._declared.goals, *world.placement(), *self._rollouts}
+        else:
+            services = set(self._dirty)
+        self._everything = False
+        self._dirty.clear()
+        told = {node: dict(specs) for node, specs in world.desired.items()}
+        ops: list[Op] = []
+        events: list[Event] = []
+        for service in sorted(services):
+            ops += self._step(service, world, told, now, events)
+        await self._tell(told, ops, events)
+
+    def _step(
+        self,
+        service: str,
+        world: World,
+        told: dict[str, dict[str, InstanceSpec]],
+        now: datetime,
+        events: list[Event],
+    ) -> list[Op]:
+        goal = self._declared.goals.get(service)
+        before = self._rollouts.get(service)
+        specs: Mapping[str, InstanceSpec] = {}
+        rollout: Rollout | None = None
+        if goal is not None:
+            placed = [self._hosts[name] for name in self._placed.get(service, ()) if name in self._hosts]
+            seen = Seen(world.current(service), world.seen(service), before)
+            try:
+                made = step(goal, placed, self._hosts, seen, now)
+            except Invalid as exc:
+                # Resolving depends on the host: what runs is left alone until git or the host changes.
+                log.warning("service_not_resolved", extra={"service": service, "reason": str(exc)})
+                return []
+            specs, rollout = made.specs, made.rollout
+            if made.wake is None:
+                self._timers.cancel(service)
+            else:
+                self._timers.set(service, made.wake)
+        for node in {*told, *specs}:
+            _tell_one(told.setdefault(node, {}), service, specs.get(node))
+        if rollout == before:
+            return []
+        if rollout is None:
+            self._rollouts.pop(service, None)
+            return [Delete(keys.rollout(service))]
+        if rollout.failed is not None and (before is None or before.failed is None):
+            data = {"service": service, "state": "rolled-back", "reason": rollout.failed, "restarts": 0}
+            events.append(
+                self._event("olympus.zeus.service-failed", now, data, node=rollout.failed_on, subject=service)
+            )
+            self._dirty.add(service)
+        self._rollouts[service] = rollout
+        return [Put(keys.rollout(service), rollout.to_bytes())]
+
+    async def _tell(
+        self, told: Mapping[str, Mapping[str, InstanceSpec]], ops: Sequence[Op], events: Sequence[Event]
+    ) -> None:
+        writes: list[tuple[Op, int]] = [(op, len(op.value) if isinstance(op, Put) else 0) for op in ops]
+        fresh: dict[str, NodeDesired] = {}
+        revision = "" if self._root is None else self._root.revision
+        for name, specs in sorted(told.items()):
+            before = self._desired.get(name)
+            host = self._hosts.get(name, Host(name))
+            after = NodeDesired(
+                node=name,
+                epoch=self._term.epoch,
+                revision=revision,
+                mode=host.mode,
+                allow_users=host.allow_users,
+                instances=tuple(specs[service] for service in sorted(specs)),
+            )
+            if before is not None and _same(before, after):
+                continue
+            if before is None and not specs:
+                continue
+            raw = await desired_bytes(self._kv, after)
+            writes.append((Put(keys.desired(name), raw), len(raw)))
+            fresh[name] = after
+        if events:
+            await self._bus.publish(events, [self._term.guard])
+        for batch in _batches(writes):
+            await self._kv.transact([self._term.guard, *batch])
+        self._desired.update(fresh)
+
+    def _event(
+        self,
+        type_: str,
+        now: datetime,
+        data: Mapping[str, object],
+        *,
+        node: str | None = None,
+        subject: str | None = None,
+    ) -> Event:
+        return Event(
+            id=new_id(),
+            type=type_,
+            source="olympus/zeus",
+            time=now,
+            data=data,
+            node=node,
+            subject=subject,
+        )
+
+
+def counted(
+    known: Hosts, members: Iterable[Member], placed_on: set[str], now: datetime
+) -> tuple[Hosts, list[Event]]:
+    """What is known of hosts after the registry said `members`, and the events of what changed."""
+    after: dict[str, HostRecord] = {}
+    events: list[Event] = []
+    listed = {member.name: member for member in members}
+    for name in sorted({*known.hosts, *listed}):
+        old, member = known.hosts.get(name), listed.get(name)
+        if member is None and name not in placed_on:
+            if old is not None and old.alive:
+                events.append(_node_event("node-lost", name, "deregistered", now))
+            continue
+        alive = member is not None and member.alive
+        reason = "" if alive else "its check fails" if member is not None else "not registered any more"
+        address = member.address if member is not None else "" if old is None else old.address
+        since = old.since if old is not None and old.alive == alive else now
+        after[name] = HostRecord(alive=alive, since=since, address=address, reason=reason)
+        if alive and (old is None or not old.alive):
+            events.append(_node_event("node-joined", name, "new" if old is None else "back", now))
+        elif old is not None and old.alive and not alive:
+            events.append(_node_event("node-lost", name, reason, now))
+    return Hosts(hosts=after), events
+
+
+def _node_event(what: str, node: str, reason: str, now: datetime) -> Event:
+    return Event(
+        id=new_id(),
+        type=f"olympus.zeus.{what}",
+        source="olympus/zeus",
+        time=now,
+        data={"node": node, "reason": reason},
+        node=node,
+        subject=node,
+    )
+
+
+def _tell_one(specs: dict[str, InstanceSpec], service: str, spec: InstanceSpec | None) -> None:
+    if spec is None:
+        specs.pop(service, None)
+        return
+    old = specs.get(service)
+    # A commit that changes nothing here must not be written to every node.
+    if old is None or old != spec.model_copy(update={"revision": old.revision}):
+        specs[service] = spec
+
+
+def _same(one: NodeDesired, other: NodeDesired) -> bool:
+    return other == one.model_copy(update={"revision": other.revision, "epoch": other.epoch})
+
+
+def _batches(writes: Sequence[tuple[Op, int]]) -> Iterable[list[Op]]:
+    batch: list[Op] = []
+    size = 0
+    for op, length in writes:
+        if batch and (len(batch) == MAX_OPS - 1 or size + length > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(op)
+        size += length
+    if batch:
+        yield batch
+
+
+def _actions(made: Plan) -> dict[str, object]:
+    """The actions as an event carries them: without diffs, and not more than an event may hold."""
+    listed = [action.model_dump(exclude={"diff"}) for action in made.actions[:_MAX_EVENT_ACTIONS]]
+    more = len(made.actions) - len(listed)
+    return {"actions": listed, **({"moreActions": more} if more else {})}
+
+
+def _instances(entries: Iterable[Entry]) -> dict[str, Instance]:
+    return {entry.key.rpartition("/")[2]: Instance.from_bytes(entry.value) for entry in entries}

@@ -1,0 +1,264 @@
+"""Where catalogs come from: pushes to the specs repository of this host, or a remote one that is fetched.
+
+Every commit of every branch is validated before git takes it. A commit of main becomes an offer; the
+controller, here or on another host, applies it, and the outcome is what the push shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from olympus.hermes import keys
+from olympus.hermes.kv import Kv, Put
+from olympus.kernel.clock import Clock
+from olympus.kernel.errors import HermesUnreachable, Invalid, OlympusError, Refused, RetryLater
+from olympus.kernel.ids import new_id
+from olympus.records.catalog import CatalogStore
+from olympus.records.offer import Offer, Outcome
+from olympus.spec.catalog import Catalog
+from olympus.zeus.plan import prune_refused
+from olympus.zeus.push import MAIN, Push, RefUpdate
+from olympus.zeus.push_socket import Say
+from olympus.zeus.repo_git import SpecRepository
+from olympus.zeus.validation import Checked, Validator, refusal
+
+log = logging.getLogger("olympus.zeus")
+
+POLL_SECONDS: Final = 30.0
+OUTCOME_SECONDS: Final = 60.0
+_OFFERED: Final = "olympus-offered"
+_REMEMBERED: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository elsewhere that the specs come from."""
+
+    url: str
+    branch: str = "main"
+    poll: float = POLL_SECONDS
+
+
+class SpecSource:
+    """Answers the hooks (see `push_socket`), follows main or a remote, does what operators ask of git."""
+
+    def __init__(
+        self,
+        kv: Kv,
+        catalogs: CatalogStore,
+        repository: SpecRepository,
+        clock: Clock,
+        *,
+        remote: Remote | None = None,
+    ) -> None:
+        self._kv = kv
+        self._catalogs = catalogs
+        self._repository = repository
+        self._clock = clock
+        self._remote = remote
+        self._validator = Validator(repository)
+        self._offering = asyncio.Lock()
+        self._stirred = asyncio.Event()
+
+    # ── what the hooks ask ──
+
+    async def check(self, push: Push, say: Say) -> bool:
+        """Whether git may take the push: all of it or nothing."""
+        agreed = True
+        for update in push.updates:
+            for line in await self._objections(update, push):
+                await say(f"refused: {line}")
+                agreed = False
+        return agreed
+
+    async def _objections(self, update: RefUpdate, push: Push) -> Sequence[str]:
+        lines = refusal(update, remote=None if self._remote is None else self._remote.url)
+        if lines or update.deletes or not update.ref.startswith("refs/heads/"):
+            return lines
+        checked = await asyncio.to_thread(self._validator.check, update.new, push.quarantine)
+        if checked.diagnostics:
+            return checked.lines()
+        if update.ref == MAIN and not push.prune_confirmed:
+            return await self._prune_objection(checked)
+        return ()
+
+    async def _prune_objection(self, checked: Checked) -> Sequence[str]:
+        try:
+            root = await self._catalogs.root()
+            before = [] if root is None else refs(await self._catalogs.load(root))
+        except HermesUnreachable:
+            # The controller asks again before it applies.
+            return ()
+        reason = prune_refused(before, refs(checked.catalog_or_raise()))
+        return () if reason is None else (reason,)
+
+    async def received(self, push: Push, say: Say) -> None:
+        """Git has taken the push: apply what is main's, and say what came of it."""
+        for update in push.updates:
+            if update.ref == MAIN:
+                await self._main_moved(update, push, say)
+            elif update.ref.startswith("refs/heads/") and not update.deletes:
+                branch = update.ref.removeprefix("refs/heads/")
+                await say(f"valid: {branch} {update.new[:7]}; only main is applied")
+
+    async def _main_moved(self, update: RefUpdate, push: Push, say: Say) -> None:
+        if not update.creates:
+            kept = await asyncio.to_thread(self._keep_history, update)
+            if kept is not None:
+                await say(f"history of main was replaced; its old head is kept as {kept}")
+        try:
+            outcome = await self._offer(update.new, by=push.pusher, prune=push.prune_confirmed)
+        except RetryLater as exc:
+            log.warning("offer_delayed", extra={"revision": update.new, "reason": str(exc)})
+            self._stirred.set()
+            await say(f"accepted {update.new[:7]}: applies when Hermes answers ({exc})")
+            return
+        if outcome is None:
+            await say(f"accepted {update.new[:7]}: no controller has applied it yet")
+            return
+        for line in said(outcome):
+            await say(line)
+
+    def _keep_history(self, update: RefUpdate) -> str | None:
+        if self._repository.contains(update.new, update.old):
+            return None
+        return self._repository.keep_replaced(update.old)
+
+    # ── what goes on by itself ──
+
+    async def run(self) -> None:
+        """Offer main's head if it was not yet, then follow the remote. Until cancelled."""
+        while True:
+            pause = None if self._remote is None else self._remote.poll
+            try:
+                await self._follow()
+            except RetryLater as exc:
+                log.warning("specs_not_fetched", extra={"reason": str(exc)})
+                pause = min(pause or exc.after, exc.after)
+            except OlympusError as exc:
+                log.warning("specs_refused", extra={"reason": str(exc)})
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stirred.wait()
+            except TimeoutError:
+                continue
+
+    async def _follow(self) -> Outcome | None:
+        revision = await self._head()
+        if revision is None or revision == await asyncio.to_thread(self._offered):
+            return None
+        if await self._is_mere_seed(revision):
+            log.warning("seed_not_applied", extra={"revision": revision})
+            return None
+        return await self._offer(revision, by="")
+
+    async def _head(self) -> str | None:
+        if self._remote is None:
+            return await asyncio.to_thread(self._repository.head)
+        return await asyncio.to_thread(self._repository.fetch, self._remote.url, self._remote.branch)
+
+    async def _is_mere_seed(self, revision: str) -> bool:
+        """A new repository's first commit must not replace what a cluster already runs."""
+        if self._remote is not None or await asyncio.to_thread(self._offered) is not None:
+            return False
+        root = await self._catalogs.root()
+        return root is not None and root.revision != revision
+
+    def _offered(self) -> str | None:
+        try:
+            return (self._repository.path / _OFFERED).read_text().strip() or None
+        except FileNotFoundError:
+            return None
+
+    # ── what operators ask ──
+
+    async def sync(self) -> Outcome | None:
+        """Fetch now, and apply main's head even if it was applied before; None before the first commit.
+
+        Raises RetryLater (the remote does not answer, or nobody applies), Refused, Invalid.
+        """
+        revision = await self._head()
+        if revision is None:
+            return None
+        return await self._awaited(revision, by="sync")
+
+    async def rollback(self, ref: str, *, by: str) -> Outcome:
+        """Make main's files those of `ref` by a new commit, and apply it."""
+        if self._remote is not None:
+            raise Refused(f"the specs come from {self._remote.url}: revert there")
+        revision = await asyncio.to_thread(self._repository.resolve, ref)
+        checked = await asyncio.to_thread(self._validator.check, revision)
+        checked.catalog_or_raise()
+        commit = await asyncio.to_thread(
+            lambda: self._repository.restore(
+                revision,
+                author=by or "olympus",
+                message=f"Roll back to {revision[:7]}",
+                now=self._clock.now(),
+            )
+        )
+        return await self._awaited(commit, by=by)
+
+    async def checked(self, ref: str | None) -> Checked:
+        """The catalog of a branch, tag or commit (None: main), valid or not."""
+        if ref is None:
+            head = await self._head()
+            if head is None:
+                raise Invalid("the specs repository is still empty")
+            revision = head
+        else:
+            revision = await asyncio.to_thread(self._repository.resolve, ref)
+        return await asyncio.to_thread(self._validator.check, revision)
+
+    async def _awaited(self, revision: str, *, by: str) -> Outcome:
+        outcome = await self._offer(revision, by=by)
+        if outcome is None:
+            raise RetryLater(f"{revision[:7]} is offered, but no controller has applied it yet", after=5)
+        return outcome
+
+    # ── the offer ──
+
+    async def _offer(self, revision: str, *, by: str, prune: bool = False) -> Outcome | None:
+        checked = await asyncio.to_thread(self._validator.check, revision)
+        catalog = checked.catalog_or_raise()
+        commit = await asyncio.to_thread(self._repository.commit, revision)
+        async with self._offering:
+            root = await self._catalogs.save(catalog, checked.files, commit)
+            offer = Offer(id=new_id(), root=root, at=self._clock.now(), by=by, prune=prune)
+            await self._kv.transact([Put(keys.OFFER, offer.to_bytes())])
+            await self._kv.flush()
+            await asyncio.to_thread((self._repository.path / _OFFERED).write_text, revision + "\n")
+        try:
+            async with asyncio.timeout(OUTCOME_SECONDS):
+                return await self._outcome(offer.id)
+        except TimeoutError:
+            return None
+
+    async def _outcome(self, offer: str) -> Outcome:
+        async for found in self._kv.watch(keys.OUTCOME):
+            for entry in found.entries:
+                outcome = Outcome.from_bytes(entry.value)
+                # A later offer's outcome: this one was overtaken, what counts is what is applied now.
+                if outcome.offer >= offer:
+                    return outcome
+        raise RetryLater("Hermes stopped watching")
+
+
+def refs(catalog: Catalog) -> list[tuple[str, str]]:
+    """(kind, name) of all that is declared."""
+    return [one.ref for one in catalog.resources]
+
+
+def said(outcome: Outcome) -> list[str]:
+    """What a push shows of it."""
+    if not outcome.applied:
+        return [f"refused: {line}" for line in outcome.lines]
+    return [
+        f"applied {outcome.revision[:7]}: {outcome.summary}",
+        *(f"warning: {line}" for line in outcome.lines),
+    ]
