@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from olympus.kernel.diagnostics import Diagnostic
 from olympus.kernel.errors import Invalid
 from olympus.spec.catalog import Catalog
+from olympus.spec.loader import MAX_BYTES
+from olympus.spec.validate import validate_tree
 from olympus.zeus.push import MAIN, RefUpdate
+from olympus.zeus.repo_git import GitTree, SpecRepository, TreeEntry
 
 _MAX_LINES: Final = 50
 _REMEMBERED: Final = 4
+_MAX_FILE: Final = 8 * 1024 * 1024
+"""Bytes of a file that a spec refers to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +55,70 @@ def refusal(update: RefUpdate, *, remote: str | None = None) -> Sequence[str]:
     if update.deletes:
         return ("main is what runs: it can not be deleted; push a commit that declares nothing",)
     return ()
+
+
+class Validator:
+    """Validates commits; what it has seen (by blob) it does not read again. Blocks: call it in a thread."""
+
+    def __init__(self, repository: SpecRepository) -> None:
+        self._repository = repository
+        self._lock = threading.Lock()
+        self._checked: OrderedDict[str, Checked] = OrderedDict()
+
+    def check(self, revision: str, quarantine: Mapping[str, str] | None = None) -> Checked:
+        """The commit's catalog, or all that is wrong with it."""
+        with self._lock:
+            known = self._checked.get(revision)
+            if known is None:
+                with self._repository.tree(revision, quarantine) as tree:
+                    known = self._validate(tree)
+                self._checked[revision] = known
+                if len(self._checked) > _REMEMBERED:
+                    self._checked.popitem(last=False)
+            return known
+
+    def _validate(self, tree: GitTree) -> Checked:
+        odd = tuple(one for entry in tree.entries if (one := _objection(entry)) is not None)
+        files = _Files(tree)
+        report = validate_tree(files)
+        diagnostics = (*odd, *report.diagnostics)
+        if report.catalog is None or diagnostics:
+            return Checked(tree.revision, None, tuple(sorted(diagnostics)))
+        catalog = report.catalog.at(tree.revision)
+        return Checked(tree.revision, catalog, (), {path: files[path] for path in catalog.files})
+
+
+class _Files(Mapping[str, bytes]):
+    """A commit's plain files, read when they are asked for."""
+
+    def __init__(self, tree: GitTree) -> None:
+        self._tree = tree
+        self._entries = {entry.path: entry for entry in tree.entries if _objection(entry) is None}
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._tree.read(self._entries[path])
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _objection(entry: TreeEntry) -> Diagnostic | None:
+    name = entry.path.rpartition("/")[2]
+    is_spec = name.endswith((".yaml", ".yml"))
+    if entry.mode == 0o120000:
+        what = "symbolic links are not followed: commit the file itself"
+    elif not entry.is_file:
+        what = "submodules are not fetched: commit the files themselves"
+    elif not entry.path.isprintable() or ".." in entry.path.split("/"):
+        what = "such a name is not taken: use printable characters, and no '..'"
+    elif entry.size > (MAX_BYTES if is_spec else _MAX_FILE):
+        what = f"{entry.size} bytes are too many: the limit is {MAX_BYTES if is_spec else _MAX_FILE}"
+    else:
+        return None
+    return Diagnostic(entry.path, 0, 0, what)

@@ -16,7 +16,9 @@ def goal(name: str, command: str = "run", *, replicas: int | None = 1) -> Goal:
 
 def declared(revision: str, *goals: Goal) -> Declaration:
     resources = {
-        ("Service", one.service): Declared("Service", one.service, one.digest, partial("command: {}".format, one.digest))
+        ("Service", one.service): Declared(
+            "Service", one.service, one.digest, partial("command: {}".format, one.digest)
+        )
         for one in goals
     }
     return Declaration(revision, resources, {one.service: one for one in goals})
