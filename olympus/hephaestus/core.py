@@ -24,6 +24,7 @@ from olympus.hephaestus.model import (
     ChildEnded,
     Claims,
     Clear,
+    CommitCursor,
     Fact,
     GroupBusy,
     NodeLost,
@@ -39,6 +40,7 @@ from olympus.hephaestus.model import (
     Resumed,
     RetryAsked,
     RunState,
+    Seen,
     Store,
     Unreadable,
     Woken,
@@ -60,6 +62,10 @@ def decide(state: RunState | None, fact: Fact, now: datetime) -> Made:
             return Decision(state) if state else _resumed(Draft(run, recipe, now))
         case Unreadable(run, reason):
             return _unreadable(run, reason, now)
+        case RetryAsked():
+            return Decision(state) if state else _retried(fact, now)
+        case Seen(cursor):
+            return Decision(None, (CommitCursor(cursor),))
     if state is None or state.run.finished:
         return Decision(state, (Clear(fact.order, fact.node),) if isinstance(fact, OrderEnded) else ())
     draft = Draft(state.run, state.recipe, now)
@@ -69,18 +75,22 @@ def decide(state: RunState | None, fact: Fact, now: datetime) -> Made:
     return _advance(draft)
 
 
-def retry(run: Run, draft: Draft, by: str) -> Made:
+def _retried(fact: RetryAsked, now: datetime) -> Made:
     """A finished run that did not succeed goes on: what succeeded stays, the rest is decided anew."""
-    steps = tuple(_again(draft, one) for one in run.steps)
-    draft.entries = {one.key: one for one in steps}
+    run = fact.run
+    if run.state not in {"failed", "cancelled", "unknown"} or run.asked == fact.request:
+        return Decision(None)
+    draft = Draft(run, fact.recipe, now)
+    draft.entries = {one.key: _again(draft, one) for one in run.steps}
     draft.change(
         steps=None,
         state="queued",
-        message=f"retried by {by}" if by else "retried",
+        message=f"retried by {fact.by}" if fact.by else "retried",
         finished_at=None,
         deadline=None,
         stop=None,
         retries=run.retries + 1,
+        asked=fact.request,
     )
     return _requested(draft)
 
@@ -110,6 +120,10 @@ def _resumed(draft: Draft) -> Made:
     for one in draft.open():
         if one.order:
             draft.do(CheckOrder(one.order, one.node))
+            # The mark may not have been made before the leader before this one ended.
+            begun = one.started_at or draft.now
+            if run.stop is not None and (draft.step(one).on == "success" or begun < run.stop.at):
+                begin.withdraw(draft, one, run.stop.reason)
         elif one.token and draft.step(one).kind == "pipeline":
             draft.do(CheckChild(one.token))
     return _advance(draft)
@@ -342,10 +356,3 @@ def _verdict(run: Run, draft: Draft) -> State:
     if run.stop is not None:
         return run.stop.state
     return "failed" if states & {"failed", "cancelled"} else "succeeded"
-
-
-def resume_retry(state: RunState, fact: RetryAsked, now: datetime) -> Made:
-    """`retry` for a run that the service has read again."""
-    if state.run.state not in {"failed", "cancelled", "unknown"}:
-        return Decision(None)
-    return retry(state.run, Draft(state.run, state.recipe, now), fact.by)

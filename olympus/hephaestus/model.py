@@ -142,9 +142,12 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class RetryAsked:
-    """Go on from what failed; what succeeded stays."""
+    """Go on from what failed; what succeeded stays. `request`: its event, so that it counts once."""
 
+    run: Run
+    recipe: Recipe
     by: str
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,13 @@ class NodeLost:
 @dataclass(frozen=True, slots=True)
 class Woken:
     """A deadline or a poll is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All events up to `cursor` have been told."""
+
+    cursor: Mapping[str, int]
 
 
 Fact: TypeAlias = (
@@ -178,6 +188,7 @@ Fact: TypeAlias = (
     | RetryAsked
     | NodeLost
     | Woken
+    | Seen
 )
 
 
@@ -313,8 +324,16 @@ class WakeAt:
     when: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class CommitCursor:
+    """Store it, not before what the events led to."""
+
+    cursor: Mapping[str, int]
+
+
 Effect: TypeAlias = (
     Store
+    | CommitCursor
     | Emit
     | Claims
     | Release

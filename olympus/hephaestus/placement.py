@@ -37,7 +37,10 @@ def place(
 
 def _chosen(nodes: Nodes, known: Sequence[DeclaredNode], busy: Mapping[str, int]) -> list[DeclaredNode]:
     selector = parse_selector(nodes.selector)
-    matching = sorted((node for node in known if selector.matches(node.labels)), key=lambda node: node.name)
+    matching = sorted(
+        (node for node in known if not node.maintenance and selector.matches(node.labels)),
+        key=lambda node: node.name,
+    )
     if not nodes.pick_one:
         return matching
     fit = [node for node in matching if _unfit(node) is None] or matching

@@ -31,6 +31,7 @@ class DeclaredNode:
     allow_users: tuple[str, ...] = ()
     mode: str = "manage"
     alive: bool = True
+    maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ class DeclaredSchedule:
 
 class Specs(Protocol):
     """The applied catalog and the registered nodes, as they are known now; asks nobody."""
+
+    def version(self) -> int:
+        """Grows with every change of what the other methods answer."""
+        ...
+
+    async def changed(self, version: int) -> int:
+        """Waits until the version is another one than `version`."""
+        ...
 
     def pipeline(self, name: str) -> DeclaredPipeline | None: ...
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from olympus.hephaestus import params as parameters
+from olympus.hephaestus.draft import RUN_FINISHED
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.ports import DeclaredPipeline, Specs
 from olympus.hephaestus.recipe import digest_of
@@ -146,6 +147,30 @@ class Starts:
         )
         return Prepared(run, _ops(run, stored), self._told(run))
 
+    def refused(self, asked: Asked, reason: str) -> Prepared:
+        """A run that failed before it began: so that people see what an event could not start."""
+        event = asked.event
+        now = self._clock.now()
+        run = Run(
+            id=asked.run or new_id(),
+            pipeline=asked.pipeline,
+            revision="",
+            state="failed",
+            message=reason,
+            cause=asked.cause,
+            created_at=now,
+            finished_at=now,
+            spec="",
+            event=_kept(event),
+            depth=event.depth + 1 if event is not None else 0,
+        )
+        data = {"run": run.id, "pipeline": run.pipeline, "state": "failed", "message": reason}
+        data |= {"kind": run.cause.kind, "name": run.cause.name}
+        told = Event(
+            new_id(), RUN_FINISHED, SOURCE, now, data, run.id, cause=run.cause.event, depth=run.depth
+        )
+        return Prepared(run, (CheckAbsent(keys.run(run.id)), Put(keys.run(run.id), run.to_bytes())), told)
+
     def _told(self, run: Run) -> Event:
         data = {"run": run.id, "pipeline": run.pipeline}
         return Event(
@@ -199,6 +224,18 @@ class Starts:
         said = {"run": run.id, "pipeline": run.pipeline, **data}
         now = self._clock.now()
         await self._bus.publish([Event(new_id(), type_, SOURCE, now, said, run.id)])
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the coordinator's parts work with."""
+
+    kv: Kv
+    bus: Bus
+    clock: Clock
+    specs: Specs
+    starts: Starts
+    node: str
 
 
 def _digest(asked: Asked) -> str:

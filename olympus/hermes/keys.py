@@ -6,7 +6,8 @@
 | `chunks/SHA256` | what is large, in pieces | who writes the root that names them |
 | `offer` | a catalog that was validated and is to be applied | who got the push |
 | `zeus/outcome` | what became of the last offer | Zeus's controller |
-| `zeus/hosts` | every host that was ever registered, and whether it lives | Zeus's controller |
+| `zeus/hosts` | every host that is registered, and whether it lives | Zeus's controller |
+| `zeus/source` | whether the remote repository can be fetched | who fetches it |
 | `zeus/rollouts/SERVICE` | what a roll-out replaces | Zeus's controller |
 | `nodes/NODE/registration` | address, facts | that node |
 | `nodes/NODE/desired` | what the node should be | Zeus's controller |
@@ -16,6 +17,7 @@
 | `live-runs/ID` | that a run is not finished | as `runs/ID` |
 | `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run |
 | `expects/SCHEDULE` | when it last succeeded | Hephaestus's coordinator |
+| `triggers/PIPELINE.N` | an event that waits for its debounce | Hephaestus's coordinator |
 | `starts/SHA256` | the run that an Idempotency-Key started | who starts it |
 | `schedules/NAME` | last slot, next slot | Chronos |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |
@@ -34,6 +36,7 @@ ROOT: Final = "olympus/"
 CATALOG: Final = ROOT + "catalog"
 OFFER: Final = ROOT + "offer"
 OUTCOME: Final = ROOT + "zeus/outcome"
+SOURCE: Final = ROOT + "zeus/source"
 HOSTS: Final = ROOT + "zeus/hosts"
 ROLLOUTS: Final = ROOT + "zeus/rollouts/"
 NODES: Final = ROOT + "nodes/"
@@ -41,6 +44,8 @@ RUNS: Final = ROOT + "runs/"
 LIVE_RUNS: Final = ROOT + "live-runs/"
 PIPELINES: Final = ROOT + "pipelines/"
 EXPECTS: Final = ROOT + "expects/"
+TRIGGERS: Final = ROOT + "triggers/"
+STARTS: Final = ROOT + "starts/"
 SCHEDULES: Final = ROOT + "schedules/"
 INTENTS: Final = ROOT + "intents/"
 HEADS: Final = ROOT + "bus/heads/"
@@ -106,8 +111,13 @@ def expect(schedule_name: str) -> str:
     return EXPECTS + schedule_name
 
 
+def trigger(name: str) -> str:
+    """An event that waits for its debounce."""
+    return TRIGGERS + name
+
+
 def start(idempotency_key: str) -> str:
-    return ROOT + "starts/" + hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return STARTS + hashlib.sha256(idempotency_key.encode()).hexdigest()
 
 
 def schedule(name: str) -> str:

@@ -122,7 +122,7 @@ class Run(Document):
     delegates:  by step, the nodes that it may be delegated to
     deadline:   when its time-out ends it
     stop:       it was told to end early
-    retries:    how often `retry` continued it
+    retries:    how often `retry` continued it, the last time because of the event `asked`
     """
 
     id: str
@@ -148,6 +148,7 @@ class Run(Document):
     deadline: Moment | None = None
     stop: Stop | None = None
     retries: int = 0
+    asked: str = ""
 
     @property
     def finished(self) -> bool:

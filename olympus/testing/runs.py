@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from olympus.hephaestus.core import decide, retry
-from olympus.hephaestus.draft import Draft
+from olympus.hephaestus.core import decide
 from olympus.hephaestus.model import (
     Admitted,
     CancelChild,
@@ -29,6 +28,7 @@ from olympus.hephaestus.model import (
     Placed,
     Requested,
     Resumed,
+    RetryAsked,
     RunState,
     StartChild,
     Store,
@@ -44,11 +44,11 @@ from olympus.testing.clock import VirtualClock
 Ended = Literal["succeeded", "failed", "cancelled", "unknown"]
 
 
-class _Loader(yaml.SafeLoader):
+class YamlLoader(yaml.SafeLoader):
     """`on` stays a text, as in YAML 1.2's core schema."""
 
 
-_Loader.yaml_implicit_resolvers = {
+YamlLoader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if first in "tTfF" or not pair[0].endswith(":bool")]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -56,7 +56,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def recipe_of(text: str, name: str = "p") -> Recipe:
     """The recipe of a Pipeline's `spec`, in YAML."""
-    return parse(StoredPipeline(name=name, spec=yaml.load(text, Loader=_Loader)))  # noqa: S506
+    return parse(StoredPipeline(name=name, spec=yaml.load(text, Loader=YamlLoader)))  # noqa: S506
 
 
 class RunWorld:
@@ -90,6 +90,7 @@ class RunWorld:
         self.unfit: dict[str, str] = {}
         self.delegates: dict[str, tuple[Target, ...]] = {}
         self.hold_claims = False
+        self.retries = 0
         self._facts: list[Fact] = []
         self.stored = Run(
             id="01",
@@ -176,9 +177,8 @@ class RunWorld:
             self.tell(Resumed(self._reread(), self.recipe))
 
     def retry(self, by: str = "me") -> None:
-        run = self._reread()
-        self._perform(retry(run, Draft(run, self.recipe, self.clock.now()), by))
-        self._drain()
+        self.retries += 1
+        self.tell(RetryAsked(self._reread(), self.recipe, by, f"request{self.retries}"))
 
     def pass_time(self, seconds: float) -> None:
         """With everything that is due in between."""
@@ -215,10 +215,6 @@ class RunWorld:
             # What was not worth a store (polls, for one) must not matter.
             self.state = RunState(self._reread(), self.recipe)
         self._perform(decide(self.state, fact, self.clock.now()))
-
-    def _drain(self) -> None:
-        while self._facts:
-            self._one(self._facts.pop(0))
 
     def _perform(self, made: Any) -> None:
         self.state = made.state
