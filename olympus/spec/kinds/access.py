@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -35,6 +35,8 @@ class Hmac(Spec):
 class VerifyWebhook(Spec):
     """Exactly one of github, gitlab, hmac and token."""
 
+    ONE_OF: ClassVar = ("github", "gitlab", "hmac", "token")
+
     github: SecretUse | None = None
     gitlab: SecretUse | None = None
     hmac: Hmac | None = None
@@ -42,7 +44,7 @@ class VerifyWebhook(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("github", "gitlab", "hmac", "token"), "verify")
+        exactly_one(self, self.ONE_OF, "verify")
         return self
 
     @property
@@ -76,6 +78,8 @@ class Sops(Spec):
 class SecretFrom(Spec):
     """Exactly one of file, env, systemd, vault and sops."""
 
+    ONE_OF: ClassVar = ("file", "env", "systemd", "vault", "sops")
+
     file: AbsolutePath | None = None
     env: EnvName | None = None
     systemd: Text | None = None
@@ -84,7 +88,7 @@ class SecretFrom(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("file", "env", "systemd", "vault", "sops"), "from")
+        exactly_one(self, self.ONE_OF, "from")
         return self
 
 

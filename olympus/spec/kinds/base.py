@@ -6,10 +6,19 @@ Texts with a meaning (durations, selectors, conditions, templates) stay texts he
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 from olympus.spec.duration import PATTERN, parse_duration
 
@@ -21,6 +30,17 @@ IDENTIFIER: Final = r"^[a-z][a-z0-9_]*$"
 def yaml_name(name: str) -> str:
     """As it is written in YAML: `for_` is `for`, `on_failure` is `onFailure`."""
     return to_camel(name.rstrip("_"))
+
+
+def _refuse_nulls(schema: Any) -> None:
+    """A field is left out or has a value: `when:` with nothing behind it is a slip, not "always"."""
+    while schema["type"] != "model-fields":
+        schema = schema["schema"]
+    for field in schema["fields"].values():
+        inner = field["schema"]
+        if inner["type"] == "default" and inner["schema"]["type"] == "nullable":
+            nullable = inner["schema"]
+            inner["schema"] = nullable["schema"] | {"serialization": {"type": "any"}}
 
 
 class Spec(BaseModel):
@@ -36,6 +56,24 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    ONE_OF: ClassVar[tuple[str, ...]] = ()
+    """Exactly one of these fields has to be there; the schema says so too."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _refuse_nulls(handler.resolve_ref_schema(schema))
+        return schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler(core)
+        if cls.ONE_OF:
+            handler.resolve_ref_schema(schema)["oneOf"] = [
+                {"required": [yaml_name(name)]} for name in cls.ONE_OF
+            ]
+        return schema
+
     def to_json(self) -> dict[str, Any]:
         """As it was written: camelCase, without what was left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -46,31 +84,47 @@ def _duration(text: str) -> str:
     return text
 
 
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=DNS_LABEL)]
-"""A DNS label: a-z, 0-9 and '-'."""
+Name: TypeAlias = Annotated[
+    str, StringConstraints(pattern=DNS_LABEL), Field(description="A DNS label: a-z, 0-9 and '-'.")
+]
 
-Identifier: TypeAlias = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
-"""What expressions name: a-z, 0-9 and '_'."""
+Identifier: TypeAlias = Annotated[
+    str, StringConstraints(pattern=IDENTIFIER), Field(description="What expressions name: a-z, 0-9 and '_'.")
+]
 
-Duration: TypeAlias = Annotated[str, StringConstraints(pattern=PATTERN), AfterValidator(_duration)]
-"""`500ms`, `10s`, `5m`, `2h`, `1d`."""
+Duration: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=PATTERN),
+    AfterValidator(_duration),
+    Field(description="A duration: 500ms, 10s, 5m, 2h, 1d or 1h30m."),
+]
 
-Percentage: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
-"""`20%`."""
+Percentage: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$"), Field(description="A percentage: 20%.")
+]
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 CountOrPercentage: TypeAlias = Count | Percentage
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
-Condition: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-"""A JMESPath condition, without `${{ }}`."""
+Condition: TypeAlias = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2000),
+    Field(
+        description="A condition in JMESPath, without ${{ }}: data.score > 5. A missing path equals nothing."
+    ),
+]
 
-SelectorText: TypeAlias = Annotated[str, StringConstraints(max_length=1000)]
-"""A label selector: `role=web,zone!=c`."""
+SelectorText: TypeAlias = Annotated[
+    str,
+    StringConstraints(max_length=1000),
+    Field(description="A label selector as in Kubernetes: role=web,zone!=c or role in (web,api) or !spot."),
+]
 
 EventType: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(\*)?$", max_length=255)
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(\*)?$", max_length=255),
+    Field(description="An event's type, or its beginning with '*'."),
 ]
-"""An event's type, or its beginning with `*`."""
 
 EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 HeaderName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]

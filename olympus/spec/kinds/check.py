@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import StringConstraints, model_validator
 
@@ -47,12 +47,14 @@ class Memory(Spec):
 class Certificate(Spec):
     """Of a file, or of a server."""
 
+    ONE_OF: ClassVar = ("file", "server")
+
     file: AbsolutePath | None = None
     server: HostPort | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("file", "server"), "certificate")
+        exactly_one(self, self.ONE_OF, "certificate")
         return self
 
 
@@ -75,6 +77,8 @@ class CommandProbe(Spec):
 class CheckSpec(Spec):
     """On every node that the selector names; an event only when the state changes."""
 
+    ONE_OF: ClassVar = tuple(VALUES)
+
     nodes: Nodes = Nodes()
     disk: Disk | None = None
     load: Load | None = None
@@ -92,7 +96,7 @@ class CheckSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, tuple(VALUES), "a check")
+        exactly_one(self, self.ONE_OF, "a check")
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -30,6 +30,8 @@ class Syslog(Spec):
 class Source(Spec):
     """Exactly one of files, journal, syslog and service."""
 
+    ONE_OF: ClassVar = ("files", "journal", "syslog", "service")
+
     files: Annotated[list[AbsolutePath], Field(min_length=1)] | None = None
     journal: Journal | None = None
     syslog: Syslog | None = None
@@ -38,12 +40,14 @@ class Source(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("files", "journal", "syslog", "service"), "source")
+        exactly_one(self, self.ONE_OF, "source")
         return self
 
 
 class Multiline(Spec):
     """How lines join into one record."""
+
+    ONE_OF: ClassVar = ("start", "end", "continuation")
 
     start: Text | None = None
     end: Text | None = None
@@ -51,7 +55,7 @@ class Multiline(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("start", "end", "continuation"), "multiline")
+        exactly_one(self, self.ONE_OF, "multiline")
         return self
 
 
@@ -71,6 +75,8 @@ class Absent(Spec):
 class Match(Spec):
     """Exactly one of pattern and absent."""
 
+    ONE_OF: ClassVar = ("pattern", "absent")
+
     name: Name
     pattern: Text | None = None
     absent: Absent | None = None
@@ -83,7 +89,7 @@ class Match(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("pattern", "absent"), f"match '{self.name}'")
+        exactly_one(self, self.ONE_OF, f"match '{self.name}'")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -163,13 +163,15 @@ class ServiceCall(Spec):
 class Note(Spec):
     """Writes to the knowledge centre."""
 
+    ONE_OF: ClassVar = ("append", "write")
+
     path: Text
     append: str | None = None
     write: str | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("append", "write"), "note")
+        exactly_one(self, self.ONE_OF, "note")
         return self
 
 
@@ -182,6 +184,8 @@ class Artifacts(Spec):
 
 class Step(Spec):
     """Does exactly one of run, script, http, emit, wait, approve, pipeline, service and note."""
+
+    ONE_OF: ClassVar = ACTIONS
 
     name: Identifier
     run: Argv | None = None
@@ -212,7 +216,7 @@ class Step(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ACTIONS, f"step '{self.name}'")
+        exactly_one(self, self.ONE_OF, f"step '{self.name}'")
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -76,25 +76,29 @@ class AskArgos(Spec):
 class AskApollo(Spec):
     """Exactly one of asset, note and search."""
 
+    ONE_OF: ClassVar = ("asset", "note", "search")
+
     asset: Text | None = None
     note: Text | None = None
     search: Text | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("asset", "note", "search"), "apollo")
+        exactly_one(self, self.ONE_OF, "apollo")
         return self
 
 
 class AskZeus(Spec):
     """Exactly one of service and node."""
 
+    ONE_OF: ClassVar = ("service", "node")
+
     service: Text | None = None
     node: Text | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("service", "node"), "zeus")
+        exactly_one(self, self.ONE_OF, "zeus")
         return self
 
 
@@ -110,6 +114,8 @@ class AskHttp(Spec):
 class Ask(Spec):
     """Exactly one of argos, apollo, zeus, hephaestus and http."""
 
+    ONE_OF: ClassVar = ("argos", "apollo", "zeus", "hephaestus", "http")
+
     argos: AskArgos | None = None
     apollo: AskApollo | None = None
     zeus: AskZeus | None = None
@@ -120,12 +126,14 @@ class Ask(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("argos", "apollo", "zeus", "hephaestus", "http"), "a question")
+        exactly_one(self, self.ONE_OF, "a question")
         return self
 
 
 class Verify(Spec):
     """A condition that must hold, or an event that must stay away, within a time."""
+
+    ONE_OF: ClassVar = ("absent", "until")
 
     absent: EventMatch | None = None
     until: Condition | ServiceState | CheckState | NodeState | None = None
@@ -133,7 +141,7 @@ class Verify(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("absent", "until"), "verify")
+        exactly_one(self, self.ONE_OF, "verify")
         return self
 
 
@@ -161,6 +169,8 @@ class Limits(Spec):
 class RuleSpec(Spec):
     """Events (exactly one of on and correlate) → questions → condition → remedies."""
 
+    ONE_OF: ClassVar = ("on", "correlate")
+
     on: EventMatch | None = None
     correlate: Correlate | None = None
     ask: dict[Identifier, Ask] = Field(default_factory=dict)
@@ -172,7 +182,7 @@ class RuleSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("on", "correlate"), "a rule")
+        exactly_one(self, self.ONE_OF, "a rule")
         return self
 
 
@@ -186,6 +196,8 @@ class Given(Spec):
 class Expected(Spec):
     """Exactly one of run and incident."""
 
+    ONE_OF: ClassVar = ("run", "incident")
+
     at: Duration | None = None
     run: Name | None = None
     params: dict[str, Any] | None = None
@@ -193,7 +205,7 @@ class Expected(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("run", "incident"), "an expectation")
+        exactly_one(self, self.ONE_OF, "an expectation")
         return self
 
 

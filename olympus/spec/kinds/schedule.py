@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -17,6 +17,8 @@ class Expect(Spec):
 
 class ScheduleSpec(Spec):
     """Exactly one of cron, every and at says when the pipeline is started."""
+
+    ONE_OF: ClassVar = ("cron", "every", "at")
 
     cron: Text | None = None
     """Five fields, or six with seconds first."""
@@ -44,7 +46,7 @@ class ScheduleSpec(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("cron", "every", "at"), "a schedule")
+        exactly_one(self, self.ONE_OF, "a schedule")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -56,12 +56,14 @@ class Systemd(Spec):
 class Run(Spec):
     """What runs: exactly one of process and systemd."""
 
+    ONE_OF: ClassVar = ("process", "systemd")
+
     process: Process | None = None
     systemd: Systemd | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("process", "systemd"), "run")
+        exactly_one(self, self.ONE_OF, "run")
         return self
 
 
@@ -82,6 +84,8 @@ class File(Spec):
 class HealthCheck(Spec):
     """Exactly one of http, tcp and command."""
 
+    ONE_OF: ClassVar = ("http", "tcp", "command")
+
     http: HttpUrl | None = None
     tcp: Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d{1,5}$")] | None = None
     """`host:port`."""
@@ -93,7 +97,7 @@ class HealthCheck(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, ("http", "tcp", "command"), "a check")
+        exactly_one(self, self.ONE_OF, "a check")
         return self
 
 
