@@ -1,0 +1,285 @@
+"""Where expressions may stand, which roots they know there, and whether their paths lead anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel
+
+from olympus.kernel.diagnostics import did_you_mean
+from olympus.spec.catalog import Resource
+from olympus.spec.checks.own import needs_of
+from olympus.spec.checks.problem import Problem, walk
+from olympus.spec.event_data import EVENT_DATA
+from olympus.spec.expression import Condition, ExpressionError, compile_condition, compile_value
+from olympus.spec.loader import Path
+from olympus.spec.template import expressions_in, has_holes
+
+Roots: TypeAlias = frozenset[str]
+
+ATTRIBUTES: Final = frozenset({"id", "type", "source", "time", "subject", "node", "cause", "depth", "data"})
+"""An event's, as they stand at the top of a `where`."""
+
+PIPELINE: Final = frozenset({"params", "steps", "run", "node", "target", "event", "cause"})
+_NONE: Roots = frozenset()
+_CONDITIONS: Final = frozenset({"where", "when", "until", "failWhen", "clear", "verify"})
+
+# Kind → [(a path below spec, the roots of conditions there, the roots of templates there)]; the longest path counts.
+_PLACES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Roots, Roots], ...]]] = {
+    "Pipeline": (
+        ((), PIPELINE, PIPELINE),
+        (("on", "*", "where"), ATTRIBUTES | {"event"}, _NONE),
+        (("on", "*", "params"), _NONE, frozenset({"event"})),
+        (("params",), _NONE, _NONE),
+    ),
+    "Service": (((), _NONE, frozenset({"node", "service"})),),
+    "Check": (((), frozenset({"value"}), frozenset({"node"})),),
+    "Webhook": (((), frozenset({"body", "header", "query"}), frozenset({"body", "header", "query"})),),
+    "Rule": (
+        ((), frozenset({"event", "answers"}), frozenset({"event", "answers"})),
+        (("on",), ATTRIBUTES | {"event"}, _NONE),
+        (("correlate",), ATTRIBUTES | {"event"}, _NONE),
+        (("ask",), frozenset({"event"}), frozenset({"event"})),
+        (("solve", "*", "verify", "absent"), ATTRIBUTES | {"event"}, _NONE),
+    ),
+}
+
+# fmt: off
+_SHELLS: Final = frozenset({
+    "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "python", "pypy", "perl", "ruby", "node", "nodejs",
+    "php", "lua", "tclsh", "su", "runuser", "sg", "flock", "script", "Rscript", "pwsh", "osascript", "awk", "gawk",
+    "mawk", "sed",
+})
+# fmt: on
+_CODE_FLAGS: Final = frozenset({"-c", "-e", "-r", "-E", "--eval", "--command", "-p", "--print", "-exec"})
+
+
+def check(resource: Resource) -> Iterator[Problem]:
+    """All of it for one resource."""
+    raw = resource.spec.to_json()
+    if resource.kind == "RuleTest":
+        return
+    yield from _templates(resource, raw)
+    yield from _conditions(resource, raw)
+    yield from _paths(resource, raw)
+    if resource.kind == "Pipeline":
+        yield from _pipeline(resource, raw)
+    elif resource.kind == "Service":
+        yield from _code(
+            resource, ("spec", "run", "process", "command"), raw["run"].get("process", {}).get("command")
+        )
+
+
+def _templates(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for path, value in walk(raw, ("spec",)):
+        if not isinstance(value, str):
+            continue
+        if _is_condition(path) and "${{" in value:
+            message = "a condition is an expression already: write it without ${{ }}"
+            yield Problem(resource, path, message)
+            continue
+        if path[-1] == "script" and path[-3:-2] == ("steps",) and "${{" in value:
+            message = (
+                "${{ }} may not stand in a script: what it yields would be run. "
+                "Params come as $OLY_PARAM_<NAME>, other values by the step's env"
+            )
+            yield Problem(resource, path, message)
+            continue
+        try:
+            found = list(expressions_in(value))
+        except ExpressionError as error:
+            yield Problem(resource, path, str(error))
+            continue
+        for _, expression in found:
+            yield from _expression(resource, path, expression, _roots(resource.kind, path)[1])
+
+
+def _expression(resource: Resource, path: Path, text: str, known: Roots) -> Iterator[Problem]:
+    try:
+        value = compile_value(text)
+    except ExpressionError as error:
+        yield Problem(resource, path, str(error))
+        return
+    yield from _unknown_roots(resource, path, value.roots(), known)
+    yield from _steps_and_params(resource, path, value.paths())
+
+
+def _conditions(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for path, value in walk(raw, ("spec",)):
+        if not isinstance(value, str) or not _is_condition(path) or "${{" in value:
+            continue
+        try:
+            condition = compile_condition(value)
+        except ExpressionError as error:
+            yield Problem(resource, path, str(error))
+            continue
+        yield from _unknown_roots(resource, path, condition.roots(), _roots(resource.kind, path)[0])
+        yield from _steps_and_params(resource, path, condition.paths())
+        event = _event_of(resource, path)
+        if event is not None:
+            yield from _fits_event(resource, path, condition, event)
+
+
+def _paths(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Plain expressions that are neither conditions nor templates: by, dedupe, field."""
+    if resource.kind == "Webhook" and "dedupe" in raw:
+        yield from _expression(resource, ("spec", "dedupe"), raw["dedupe"], _roots("Webhook", ("spec",))[0])
+    if resource.kind == "Rule":
+        by = (raw.get("correlate") or {}).get("by")
+        for text in by if isinstance(by, list) else [by] if by else []:
+            yield from _expression(resource, ("spec", "correlate", "by"), text, ATTRIBUTES)
+        if (raw.get("limits") or {}).get("by"):
+            yield from _expression(resource, ("spec", "limits", "by"), raw["limits"]["by"], ATTRIBUTES)
+
+
+def _unknown_roots(resource: Resource, path: Path, used: Collection[str], known: Roots) -> Iterator[Problem]:
+    for root in sorted(used):
+        if root in known:
+            continue
+        if root in ("true", "false", "null"):
+            hint = f": write `{root}` in backticks"
+        elif not known:
+            hint = ": there are no expressions here"
+        else:
+            hint = did_you_mean(root, known) or f": here are {', '.join(sorted(known))}"
+        yield Problem(resource, path, f"unknown root '{root}'{hint}")
+
+
+def _steps_and_params(
+    resource: Resource, path: Path, paths: Collection[tuple[str, ...]]
+) -> Iterator[Problem]:
+    if resource.kind != "Pipeline" or path[1:2] == ("on",):
+        return
+    spec = resource.spec
+    params = spec.params or {}
+    known = params.get("properties") or {}
+    for one in paths:
+        if (
+            one[0] == "params"
+            and len(one) > 1
+            and one[1] not in known
+            and "additionalProperties" not in params
+        ):
+            hint = did_you_mean(one[1], known) or ": declare it in spec.params"
+            yield Problem(resource, path, f"there is no param '{one[1]}'{hint}")
+        if one[0] == "steps" and len(one) > 1:
+            yield from _step_is_before(resource, path, one[1])
+
+
+def _step_is_before(resource: Resource, path: Path, name: str) -> Iterator[Problem]:
+    graph = needs_of(resource.spec.steps)
+    if name not in graph:
+        yield Problem(resource, path, f"there is no step '{name}'{did_you_mean(name, graph)}")
+        return
+    if path[1:2] != ("steps",):
+        return
+    here = resource.spec.steps[path[2]].name
+    before: set[str] = set()
+    ahead = list(graph.get(here, ()))
+    while ahead:
+        one = ahead.pop()
+        if one not in before:
+            before.add(one)
+            ahead.extend(graph.get(one, ()))
+    # A verify is asked after its own step.
+    if name not in before and not (name == here and path[-1] == "verify"):
+        yield Problem(resource, path, f"step '{name}' does not run before '{here}': name it in needs")
+
+
+def _pipeline(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for index, step in enumerate(raw["steps"]):
+        yield from _code(resource, ("spec", "steps", index, "run"), step.get("run"))
+
+
+def _code(resource: Resource, path: Path, argv: list[str] | None) -> Iterator[Problem]:
+    """No expression in what a shell or an interpreter would take for code."""
+    for index, argument in enumerate(argv or ()):
+        if "${{" not in argument or not has_holes(argument) or index == 0:
+            continue
+        flag = (argv or [])[index - 1]
+        before = (argv or [])[: index - 1]
+        short = (
+            flag.startswith("-")
+            and not flag.startswith("--")
+            and flag.endswith(("c", "e"))
+            and len(flag) <= 5
+        )
+        runs = any(
+            PurePosixPath(one).name.rstrip("0123456789.") in _SHELLS or has_holes(one) for one in before
+        )
+        if runs and (flag in _CODE_FLAGS or short):
+            message = (
+                f"${{{{ }}}} may not stand behind {flag}: what it yields would be run. "
+                "Give it as a further argument, or by the step's env"
+            )
+            yield Problem(resource, (*path, index), message)
+
+
+def _event_of(resource: Resource, path: Path) -> str | None:
+    """The type of the events that a `where` looks at."""
+    if path[-1] != "where":
+        return None
+    value: Any = resource.spec.to_json()
+    for part in path[1:-1]:
+        value = value[part]
+    event = value.get("event") if isinstance(value, Mapping) else None
+    return event if isinstance(event, str) else None
+
+
+def _fits_event(resource: Resource, path: Path, condition: Condition, event: str) -> Iterator[Problem]:
+    model = EVENT_DATA.get(event)
+    if model is None:
+        return
+    for one in condition.paths():
+        if one[0] != "data" or len(one) < 2:
+            continue
+        known = {field.alias or name: field for name, field in model.model_fields.items()}
+        if one[1] not in known:
+            hint = did_you_mean(one[1], known) or f": it has {', '.join(known)}"
+            yield Problem(resource, path, f"the data of {event} has no '{one[1]}'{hint}")
+    for leaf in condition.leaves():
+        yield from _fits_type(resource, path, leaf.text, leaf, model)
+
+
+def _fits_type(
+    resource: Resource, path: Path, text: str, leaf: Any, model: type[BaseModel]
+) -> Iterator[Problem]:
+    if leaf.operator is None:
+        return
+    for side, other in ((leaf.left, leaf.right), (leaf.right, leaf.left)):
+        paths = side.paths()
+        if other.ast["type"] != "literal" or side.ast["type"] != "subexpression" or len(paths) != 1:
+            continue
+        field = next(
+            (
+                f
+                for n, f in model.model_fields.items()
+                if len(paths[0]) == 2 and (f.alias or n) == paths[0][1]
+            ),
+            None,
+        )
+        wanted = {str: (str,), int: (int, float), bool: (bool,)}.get(field.annotation) if field else None  # type: ignore[arg-type]
+        literal = other.ast["value"]
+        is_bool = isinstance(literal, bool)
+        if wanted and (is_bool != (wanted == (bool,)) or not isinstance(literal, wanted)):
+            names = {(str,): "a text", (int, float): "a number", (bool,): "true or false"}
+            yield Problem(resource, path, f"{text}: {side.text} is {names[wanted]}, {other.text} is not")
+
+
+def _is_condition(path: Path) -> bool:
+    if path[-1] not in _CONDITIONS or "params" in path or "data" in path or "env" in path:
+        return False
+    # A Silence's and an approval's times are called until as well.
+    return path != ("spec", "until")
+
+
+def _roots(kind: str, path: Path) -> tuple[Roots, Roots]:
+    best: tuple[int, Roots, Roots] = (-1, _NONE, _NONE)
+    for pattern, conditions, templates in _PLACES.get(kind, ()):
+        below = path[1 : 1 + len(pattern)]
+        fits = len(below) == len(pattern) and all(p in ("*", b) for p, b in zip(pattern, below, strict=True))
+        if fits and len(pattern) > best[0]:
+            best = (len(pattern), conditions, templates)
+    return best[1], best[2]

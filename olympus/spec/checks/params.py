@@ -1,0 +1,74 @@
+"""What schedules, webhooks, rules and steps give to a pipeline has to fit the JSON Schema of its params."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from olympus.kernel.diagnostics import did_you_mean
+from olympus.spec.catalog import Resource
+from olympus.spec.checks.problem import Problem, Whole
+from olympus.spec.loader import Path
+from olympus.spec.template import expressions_in
+
+
+def check(resource: Resource, whole: Whole) -> Iterator[Problem]:
+    """For each place of `resource` that starts a pipeline."""
+    raw = resource.spec.to_json()
+    for path, call in _calls(resource.kind, raw):
+        name = call.get("pipeline") or call.get("name")
+        pipeline = whole.catalog.get("Pipeline", name) if isinstance(name, str) else None
+        if pipeline is not None:
+            yield from _fits(resource, path, call.get("params"), pipeline)
+    if resource.kind == "Pipeline":
+        for index, on in enumerate(raw.get("on") or ()):
+            yield from _fits(resource, ("spec", "on", index), on.get("params"), resource)
+
+
+def _calls(kind: str, raw: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    if kind in ("Schedule", "Webhook"):
+        yield ("spec",), raw
+    elif kind == "Rule":
+        for index, rung in enumerate(raw["solve"]):
+            yield ("spec", "solve", index), rung
+        if raw.get("otherwise"):
+            yield ("spec", "otherwise"), raw["otherwise"]
+    elif kind == "Pipeline":
+        for index, step in enumerate(raw["steps"]):
+            if step.get("pipeline"):
+                yield ("spec", "steps", index, "pipeline"), step["pipeline"]
+
+
+def _fits(resource: Resource, path: Path, given: Any, pipeline: Resource) -> Iterator[Problem]:
+    schema = pipeline.spec.params or {}
+    given = given or {}
+    if not isinstance(schema, Mapping):
+        return
+    known = schema.get("properties") or {}
+    open_ended = "additionalProperties" in schema or "patternProperties" in schema
+    for name, value in given.items():
+        at = (*path, "params", name)
+        if name not in known:
+            if not open_ended:
+                hint = did_you_mean(name, known) or (
+                    f": there are {', '.join(sorted(known))}" if known else ""
+                )
+                message = f"pipeline '{pipeline.name}' has no param '{name}'{hint}"
+                yield Problem(resource, at, message, at_key=True)
+        elif not list(expressions_in(value)):
+            yield from _value_fits(resource, at, value, known[name], pipeline)
+    for name in schema.get("required") or ():
+        if name not in given:
+            message = f"pipeline '{pipeline.name}' needs the param '{name}'"
+            yield Problem(resource, (*path, "params") if given else path, message)
+
+
+def _value_fits(
+    resource: Resource, path: Path, value: Any, schema: Any, pipeline: Resource
+) -> Iterator[Problem]:
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for error in validator.iter_errors(value):
+        message = f"param '{path[-1]}' of pipeline '{pipeline.name}': {error.message}"
+        yield Problem(resource, (*path, *error.absolute_path), message)

@@ -1,0 +1,160 @@
+"""What `data` of each of Olympus's own event types holds. Rules and pipelines are checked against it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class EventData(BaseModel):
+    """The base; a type may carry more than is said here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="allow")
+
+
+class Applied(EventData):
+    revision: str
+    author: str = ""
+    actions: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Refused(EventData):
+    revision: str
+    author: str = ""
+    errors: list[str] = Field(default_factory=list)
+
+
+class ServiceChanged(EventData):
+    service: str
+    state: str
+    reason: str = ""
+    restarts: int = 0
+    node: str | None = None
+
+
+class NodeChanged(EventData):
+    node: str
+    reason: str = ""
+
+
+class Matched(EventData):
+    watch: str
+    name: str
+    severity: str
+    source: str
+    offset: int | None = None
+    line: str
+    groups: dict[str, Any] = Field(default_factory=dict)
+    count: int = 1
+
+
+class LinesLost(EventData):
+    watch: str
+    source: str
+    bytes: int
+    reason: str
+
+
+class CheckChanged(EventData):
+    check: str
+    value: Any = None
+    since: str | None = None
+
+
+class Fired(EventData):
+    schedule: str
+    slot: str
+    reason: str = ""
+    pipeline: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    overlap: str | None = None
+
+
+class Skipped(EventData):
+    schedule: str
+    slot: str
+    until: str | None = None
+    count: int = 1
+    reason: str
+
+
+class RunChanged(EventData):
+    run: str
+    pipeline: str
+    state: str
+    reason: str = ""
+
+
+class StepFinished(EventData):
+    run: str
+    pipeline: str
+    step: str
+    state: str
+    exit: int | None = None
+    node: str | None = None
+    attempt: int = 1
+
+
+class Overdue(EventData):
+    schedule: str
+    pipeline: str
+    within: str | None = None
+
+
+class NoteChanged(EventData):
+    path: str
+    revision: str
+    actor: str
+    diff: str = ""
+
+
+class AssetChanged(EventData):
+    name: str
+    revision: str
+    actor: str
+    diff: str = ""
+
+
+class WebhookReceived(EventData):
+    name: str
+    run: str | None = None
+    actor: str = ""
+
+
+class IncidentChanged(EventData):
+    incident: str
+    rule: str
+    key: str = ""
+    remedy: str | None = None
+
+
+EVENT_DATA: Final[dict[str, type[EventData]]] = {
+    "olympus.zeus.applied": Applied,
+    "olympus.zeus.refused": Refused,
+    "olympus.zeus.service-failed": ServiceChanged,
+    "olympus.zeus.service-recovered": ServiceChanged,
+    "olympus.zeus.service-crashlooping": ServiceChanged,
+    "olympus.zeus.healed": ServiceChanged,
+    "olympus.zeus.node-joined": NodeChanged,
+    "olympus.zeus.node-lost": NodeChanged,
+    "olympus.argos.match": Matched,
+    "olympus.argos.lines-lost": LinesLost,
+    "olympus.argos.check-failed": CheckChanged,
+    "olympus.argos.check-recovered": CheckChanged,
+    "olympus.argos.check-unknown": CheckChanged,
+    "olympus.chronos.fired": Fired,
+    "olympus.chronos.skipped": Skipped,
+    "olympus.hephaestus.run-started": RunChanged,
+    "olympus.hephaestus.step-finished": StepFinished,
+    "olympus.hephaestus.run-finished": RunChanged,
+    "olympus.hephaestus.overdue": Overdue,
+    "olympus.apollo.note-changed": NoteChanged,
+    "olympus.apollo.asset-changed": AssetChanged,
+    "olympus.apollo.webhook-received": WebhookReceived,
+    "olympus.athena.incident-opened": IncidentChanged,
+    "olympus.athena.decided": IncidentChanged,
+    "olympus.athena.resolved": IncidentChanged,
+    "olympus.athena.escalated": IncidentChanged,
+}

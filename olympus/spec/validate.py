@@ -1,0 +1,155 @@
+"""Everything that can be known to be wrong with a tree of specs, in one pass, each with file:line:col.
+
+The same code answers `olympus validate`, the git hooks and the API. What a file's content alone decides is
+looked at once per content (`Cache`); what depends on other files is looked at each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from olympus.kernel.diagnostics import Diagnostic
+from olympus.spec.catalog import Catalog, Ref, Resource
+from olympus.spec.checks import expressions, own, params, references
+from olympus.spec.checks.problem import Problem, Whole
+from olympus.spec.loader import MAX_BYTES, RawDocument, load_documents
+from olympus.spec.parse import parse_document
+from olympus.spec.tree import SpecTree, spec_files
+
+_CACHED: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """No catalog where there are errors. files: path → content of what specs refer to."""
+
+    catalog: Catalog | None
+    diagnostics: tuple[Diagnostic, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    spec_files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file's content says by itself."""
+
+    resources: tuple[tuple[Resource, RawDocument], ...]
+    diagnostics: tuple[Diagnostic, ...]
+    broken: frozenset[Ref] = frozenset()
+    """What is declared there, but not rightly."""
+    cut: bool = False
+    """Whether documents may be missing, because the file could not be read to its end."""
+
+
+class Cache:
+    """Of files that were looked at, by path and digest. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[tuple[str, str], _File] = OrderedDict()
+
+    def get(self, path: str, digest: str) -> _File | None:
+        return self._files.get((path, digest))
+
+    def put(self, path: str, digest: str, file: _File) -> None:
+        self._files[path, digest] = file
+        if len(self._files) > _CACHED:
+            self._files.popitem(last=False)
+
+
+def validate_tree(tree: SpecTree, cache: Cache | None = None, revision: str = "") -> Report:
+    """Never raises for what is in the tree."""
+    cache = Cache() if cache is None else cache
+    names = spec_files(tree)
+    files = [_file(tree, name, cache) for name in names]
+    diagnostics = [*tree.problems, *(one for file in files for one in file.diagnostics)]
+    documents = {resource.ref: document for file in files for resource, document in reversed(file.resources)}
+    resources, doubles = _unique([pair for file in files for pair in file.resources])
+    diagnostics += doubles
+    broken = frozenset(ref for file in files for ref in file.broken)
+    whole = Whole(Catalog(resources), tree.files, broken, complete=not any(file.cut for file in files))
+    diagnostics += [_placed(one, documents[one.resource.ref]) for one in _of_the_whole(whole)]
+    if diagnostics:
+        return Report(None, tuple(sorted(set(diagnostics))), spec_files=len(names))
+    contents, too_large = _contents(resources, tree, documents)
+    if too_large:
+        return Report(None, tuple(too_large), spec_files=len(names))
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    return Report(Catalog(resources, digests, revision), (), contents, len(names))
+
+
+def _file(tree: SpecTree, name: str, cache: Cache) -> _File:
+    digest = tree.files[name]
+    known = cache.get(name, digest)
+    if known is None:
+        known = _read(name, tree.read(name))
+        cache.put(name, digest, known)
+    return known
+
+
+def _read(name: str, content: bytes) -> _File:
+    documents, found = load_documents(name, content)
+    diagnostics = list(found)
+    resources: list[tuple[Resource, RawDocument]] = []
+    for document in documents:
+        resource, errors = parse_document(document)
+        diagnostics += errors
+        if resource is not None:
+            resources.append((resource, document))
+            problems = [*own.check(resource), *expressions.check(resource)]
+            diagnostics += [_placed(problem, document) for problem in problems]
+    read = {id(document) for _, document in resources}
+    broken = frozenset(ref for one in documents if id(one) not in read and (ref := _ref(one.value)))
+    return _File(tuple(resources), tuple(diagnostics), broken, cut=bool(found))
+
+
+def _ref(value: object) -> Ref | None:
+    """Who a document that is not valid wanted to be."""
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(metadata, dict):
+        return None
+    return (str(value.get("kind")), str(metadata.get("name")))
+
+
+def _of_the_whole(whole: Whole) -> Iterator[Problem]:
+    for resource in whole.catalog.resources:
+        yield from references.check(resource, whole)
+        yield from params.check(resource, whole)
+    yield from references.check_circles(whole)
+
+
+def _unique(pairs: list[tuple[Resource, RawDocument]]) -> tuple[list[Resource], list[Diagnostic]]:
+    first: dict[tuple[str, str], Resource] = {}
+    doubles: list[Diagnostic] = []
+    for resource, document in pairs:
+        known = first.setdefault(resource.ref, resource)
+        if known is not resource:
+            line, column = document.position(("metadata", "name"))
+            message = f"{resource.kind} '{resource.name}' is declared already at {known.file}:{known.line}"
+            doubles.append(Diagnostic(document.file, line, column, message))
+    return list(first.values()), doubles
+
+
+def _contents(
+    resources: list[Resource], tree: SpecTree, documents: Mapping[tuple[str, str], RawDocument]
+) -> tuple[dict[str, bytes], list[Diagnostic]]:
+    contents: dict[str, bytes] = {}
+    errors: list[Diagnostic] = []
+    for resource in resources:
+        for path in references.used_files(resource):
+            if path not in contents:
+                contents[path] = tree.read(path)
+                if len(contents[path]) > 4 * MAX_BYTES:
+                    document = documents[resource.ref]
+                    message = f"'{path}' has {len(contents[path])} bytes, {4 * MAX_BYTES} are allowed"
+                    errors.append(Diagnostic(document.file, document.line, 1, message))
+    return contents, errors
+
+
+def _placed(problem: Problem, document: RawDocument) -> Diagnostic:
+    place = document.key_position if problem.at_key else document.position
+    line, column = place(problem.path)
+    return Diagnostic(document.file, line, column, problem.message)
