@@ -15,6 +15,7 @@ from olympus.records.desired import InstanceSpec
 from olympus.records.hosts import Hosts
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
+from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 from olympus.records.status import Cluster
 
@@ -37,6 +38,7 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
             seen.setdefault(node, {})[instance.service] = instance
         elif what == "registration":
             facts[node] = orjson.loads(entry.value).get("facts", {})
+    outcome, source = await kv.get(keys.OUTCOME), await kv.get(keys.SOURCE)
     return Cluster(
         revision="" if applied is None else applied.revision,
         applied_at=now if applied is None else applied.applied_at or applied.committed_at,
@@ -50,6 +52,8 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
         },
         intents=intents_of((await kv.scan(keys.INTENTS)).entries),
         facts=facts,
+        outcome=None if outcome is None else Outcome.from_bytes(outcome.value),
+        source=None if source is None else SourceState.from_bytes(source.value),
     )
 
 

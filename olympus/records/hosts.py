@@ -1,7 +1,6 @@
 """Every host that registered itself: `zeus/hosts`, written by Zeus's controller.
 
-A host that the registry does not list any more is kept, as lost, while anything is placed on it: what a
-registry fails to say must never look like an order to remove.
+A host is lost while its check fails, and forgotten when the registry has not listed it for a while.
 """
 
 from __future__ import annotations

@@ -20,6 +20,14 @@ class Offer(Document):
     prune: bool = False
 
 
+class SourceState(Document):
+    """Whether the remote repository can be fetched: `zeus/source`, written when that changes."""
+
+    url: str
+    since: Moment
+    error: str = ""
+
+
 class Outcome(Document):
     """What became of the offer `offer`. lines: what the push shows; summary: `+1 service, ~1 schedule`."""
 

@@ -18,6 +18,7 @@ from olympus.records.desired import InstanceSpec
 from olympus.records.hosts import HostRecord
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
+from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 
 
@@ -38,6 +39,8 @@ class Cluster:
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    source: SourceState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ class _Service:
 def service_status(name: str, cluster: Cluster, replicas: int | None) -> dict[str, Any]:
     """`status` of a Service: conditions, instances, and how many of them are healthy."""
     told = {node: specs[name] for node, specs in cluster.told.items() if name in specs}
-    seen = {node: ones[name] for node, ones in cluster.seen.items() if name in ones}
+    # What a host wrote before it left for good says nothing any more.
+    there = {*told, *cluster.hosts}
+    seen = {node: ones[name] for node, ones in cluster.seen.items() if name in ones and node in there}
     service = _Service(told, seen, cluster.hosts, len(told) if replicas is None else replicas)
     verdict = _service_verdict(
         service, cluster.applied_at, cluster.rollouts.get(name), cluster.intents.get(("service", name))
@@ -191,6 +196,21 @@ def _node_verdict(
 def _brief(instance: Instance) -> dict[str, Any]:
     whole = instance.to_json()
     return {key: whole[key] for key in ("state", "pid", "healthy", "restarts", "since")}
+
+
+def specs_status(cluster: Cluster) -> dict[str, Any]:
+    """How it stands with the specs themselves: what is applied, and why a later commit is not."""
+    outcome, source = cluster.outcome, cluster.source
+    if source is not None and source.error:
+        verdict = _Verdict(source.since, "FetchFailed", source.error, stalled="True")
+    elif outcome is not None and not outcome.applied:
+        message = f"{outcome.revision[:7]} was refused: {'; '.join(outcome.lines)}"
+        verdict = _Verdict(outcome.at, "Refused", message, stalled="True")
+    elif not cluster.revision:
+        verdict = _Verdict(cluster.now, "Empty", "nothing was pushed yet", ready="True")
+    else:
+        verdict = _Verdict(cluster.applied_at, "Applied", ready="True")
+    return {"revision": cluster.revision or None, "conditions": verdict.conditions(cluster.revision)}
 
 
 def declared_status(cluster: Cluster, intent: Intent | None) -> dict[str, Any]:

@@ -62,7 +62,7 @@ async def zeus_here(
         await registry.register(Member(name, "127.0.0.1"))
     repository = specs_repository(state, seed=seed)
     catalogs = CatalogStore(kv)
-    source = SpecSource(kv, catalogs, repository, clock, remote=remote)
+    source = SpecSource(kv, bus, catalogs, repository, clock, remote=remote)
     controller = Controller(kv, bus, registry, catalogs, clock)
     try:
         async with asyncio.TaskGroup() as group, push_socket(state, source):

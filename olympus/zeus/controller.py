@@ -124,11 +124,13 @@ class Reign:
         self._intents = intents_of((await self._kv.scan(keys.INTENTS)).entries)
         for entry in (await self._kv.scan(keys.ROLLOUTS)).entries:
             self._rollouts[entry.key.removeprefix(keys.ROLLOUTS)] = Rollout.from_bytes(entry.value)
-        for name in {*self._known.hosts, *(member.name for member in members)}:
-            found = await self._kv.get(keys.desired(name))
-            if found is not None:
-                self._desired[name] = await load_desired(self._kv, found.value)
-            self._observed[name] = _instances((await self._kv.scan(keys.instances(name))).entries)
+        for entry in (await self._kv.scan(keys.NODES)).entries:
+            name, _, what = entry.key.removeprefix(keys.NODES).partition("/")
+            if what == "desired":
+                self._desired[name] = await load_desired(self._kv, entry.value)
+            elif what.startswith("instances/"):
+                instance = Instance.from_bytes(entry.value)
+                self._observed.setdefault(name, {})[instance.service] = instance
         self._root = await self._catalogs.root()
 
     async def _compiled(self, root: CatalogRoot | None) -> tuple[dict[str, Host], Declaration]:
@@ -189,6 +191,7 @@ class Reign:
                 watching[name] = group.create_task(self._watch_node(name))
             for name in set(watching) - set(self._known.hosts):
                 watching.pop(name).cancel()
+                self._observed.pop(name, None)
             self._watched.clear()
             await self._watched.wait()
 
@@ -245,20 +248,13 @@ class Reign:
 
     async def _count_hosts(self) -> None:
         now = self._clock.now()
-        placed_on = {name for name, node in self._desired.items() if node.instances}
-        members = self._members + self._patience(now)
-        known, events = counted(self._known, members, placed_on, now)
+        known, events = counted(self._known, self._members + self._patience(now), now)
         if known != self._known:
             ops: list[Op] = [self._term.guard, Put(keys.HOSTS, known.to_bytes())]
-            gone = set(self._known.hosts) - set(known.hosts)
-            ops += [Delete(keys.desired(name)) for name in gone if name in self._desired]
             if events:
                 await self._bus.publish(events, ops)
             else:
                 await self._kv.transact(ops)
-            for name in gone:
-                self._desired.pop(name, None)
-                self._observed.pop(name, None)
             self._known = known
             self._watched.set()
         self._hosts, self._declared = await self._compiled(self._root)
@@ -448,27 +444,24 @@ class Reign:
         )
 
 
-def counted(
-    known: Hosts, members: Iterable[Member], placed_on: set[str], now: datetime
-) -> tuple[Hosts, list[Event]]:
+def counted(known: Hosts, members: Iterable[Member], now: datetime) -> tuple[Hosts, list[Event]]:
     """What is known of hosts after the registry said `members`, and the events of what changed."""
     after: dict[str, HostRecord] = {}
     events: list[Event] = []
     listed = {member.name: member for member in members}
     for name in sorted({*known.hosts, *listed}):
         old, member = known.hosts.get(name), listed.get(name)
-        if member is None and name not in placed_on:
-            if old is not None and old.alive:
+        was_alive = old is not None and old.alive
+        if member is None:
+            if was_alive:
                 events.append(_node_event("node-lost", name, "deregistered", now))
             continue
-        alive = member is not None and member.alive
-        reason = "" if alive else "its check fails" if member is not None else "not registered any more"
-        address = member.address if member is not None else "" if old is None else old.address
-        since = old.since if old is not None and old.alive == alive else now
-        after[name] = HostRecord(alive=alive, since=since, address=address, reason=reason)
-        if alive and (old is None or not old.alive):
+        reason = "" if member.alive else "its check fails"
+        since = old.since if old is not None and old.alive == member.alive else now
+        after[name] = HostRecord(alive=member.alive, since=since, address=member.address, reason=reason)
+        if member.alive and not was_alive:
             events.append(_node_event("node-joined", name, "new" if old is None else "back", now))
-        elif old is not None and old.alive and not alive:
+        elif was_alive and not member.alive:
             events.append(_node_event("node-lost", name, reason, now))
     return Hosts(hosts=after), events
 

@@ -272,7 +272,7 @@ class SpecRepository:
                 timeout=timeout,
             )
         except (GitFailed, subprocess.TimeoutExpired) as exc:
-            raise RetryLater(f"{_without_password(url)}: {exc}", after=30) from exc
+            raise RetryLater(f"{without_password(url)}: {exc}", after=30) from exc
         return self._git("rev-parse", "--verify", ref).strip()
 
     def _environment(self, quarantine: Mapping[str, str] | None) -> dict[str, str]:
@@ -351,7 +351,8 @@ def _is_local_http(url: str) -> bool:
     return parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
     return re.sub(r"//[^/@]*@", "//…@", url)
 
 

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from olympus.hermes import keys
+from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv, Put
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import HermesUnreachable, Invalid, OlympusError, Refused, RetryLater
+from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.catalog import CatalogStore
-from olympus.records.offer import Offer, Outcome
+from olympus.records.offer import Offer, Outcome, SourceState
 from olympus.spec.catalog import Catalog
 from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import MAIN, Push, RefUpdate
 from olympus.zeus.push_socket import Say
-from olympus.zeus.repo_git import SpecRepository
+from olympus.zeus.repo_git import SpecRepository, without_password
 from olympus.zeus.validation import Checked, Validator, refusal
 
 log = logging.getLogger("olympus.zeus")
@@ -46,9 +48,10 @@ class Remote:
 class SpecSource:
     """Answers the hooks (see `push_socket`), follows main or a remote, does what operators ask of git."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that boot wires
         self,
         kv: Kv,
+        bus: Bus,
         catalogs: CatalogStore,
         repository: SpecRepository,
         clock: Clock,
@@ -56,6 +59,7 @@ class SpecSource:
         remote: Remote | None = None,
     ) -> None:
         self._kv = kv
+        self._bus = bus
         self._catalogs = catalogs
         self._repository = repository
         self._clock = clock
@@ -63,6 +67,8 @@ class SpecSource:
         self._validator = Validator(repository)
         self._offering = asyncio.Lock()
         self._stirred = asyncio.Event()
+        # What was last told of fetching; None: nothing yet.
+        self._fetched: str | None = None
 
     # ── what the hooks ask ──
 
@@ -70,10 +76,27 @@ class SpecSource:
         """Whether git may take the push: all of it or nothing."""
         agreed = True
         for update in push.updates:
-            for line in await self._objections(update, push):
+            lines = await self._objections(update, push)
+            for line in lines:
                 await say(f"refused: {line}")
                 agreed = False
+            if lines and update.ref == MAIN:
+                await self._tell_refused(update, push, lines)
         return agreed
+
+    async def _tell_refused(self, update: RefUpdate, push: Push, lines: Sequence[str]) -> None:
+        author = push.pusher
+        if not update.deletes:
+            commit = await asyncio.to_thread(self._repository.commit, update.new, push.quarantine)
+            author = commit.author
+        refused = Event(
+            id=new_id(),
+            type="olympus.zeus.refused",
+            source="olympus/zeus",
+            time=self._clock.now(),
+            data={"revision": update.new, "author": author, "errors": list(lines)},
+        )
+        await self._bus.publish([refused], durable=False)
 
     async def _objections(self, update: RefUpdate, push: Push) -> Sequence[str]:
         lines = refusal(update, remote=None if self._remote is None else self._remote.url)
@@ -160,7 +183,20 @@ class SpecSource:
     async def _head(self) -> str | None:
         if self._remote is None:
             return await asyncio.to_thread(self._repository.head)
-        return await asyncio.to_thread(self._repository.fetch, self._remote.url, self._remote.branch)
+        try:
+            revision = await asyncio.to_thread(self._repository.fetch, self._remote.url, self._remote.branch)
+        except OlympusError as exc:
+            await self._tell_fetched(self._remote.url, str(exc))
+            raise
+        await self._tell_fetched(self._remote.url, "")
+        return revision
+
+    async def _tell_fetched(self, url: str, error: str) -> None:
+        if self._fetched == error:
+            return
+        state = SourceState(url=without_password(url), since=self._clock.now(), error=error)
+        await self._kv.transact([Put(keys.SOURCE, state.to_bytes())])
+        self._fetched = error
 
     async def _is_mere_seed(self, revision: str) -> bool:
         """A new repository's first commit must not replace what a cluster already runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,13 +12,13 @@ from olympus.kernel.diagnostics import Diagnostic
 from olympus.kernel.errors import Invalid
 from olympus.spec.catalog import Catalog
 from olympus.spec.loader import MAX_BYTES
-from olympus.spec.validate import validate_tree
+from olympus.spec.validate import Cache, validate_tree
 from olympus.zeus.push import MAIN, RefUpdate
 from olympus.zeus.repo_git import GitTree, SpecRepository, TreeEntry
 
 _MAX_LINES: Final = 50
 _REMEMBERED: Final = 4
-_MAX_FILE: Final = 8 * 1024 * 1024
+_MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a file that a spec refers to."""
 
 
@@ -63,6 +63,7 @@ class Validator:
     def __init__(self, repository: SpecRepository) -> None:
         self._repository = repository
         self._lock = threading.Lock()
+        self._cache = Cache()
         self._checked: OrderedDict[str, Checked] = OrderedDict()
 
     def check(self, revision: str, quarantine: Mapping[str, str] | None = None) -> Checked:
@@ -78,34 +79,24 @@ class Validator:
             return known
 
     def _validate(self, tree: GitTree) -> Checked:
-        odd = tuple(one for entry in tree.entries if (one := _objection(entry)) is not None)
-        files = _Files(tree)
-        report = validate_tree(files)
-        diagnostics = (*odd, *report.diagnostics)
-        if report.catalog is None or diagnostics:
-            return Checked(tree.revision, None, tuple(sorted(diagnostics)))
-        catalog = report.catalog.at(tree.revision)
-        return Checked(tree.revision, catalog, (), {path: files[path] for path in catalog.files})
+        report = validate_tree(CommitTree(tree), self._cache, tree.revision)
+        if report.catalog is None or report.diagnostics:
+            return Checked(tree.revision, None, tuple(report.diagnostics))
+        return Checked(tree.revision, report.catalog, (), report.files)
 
 
-class _Files(Mapping[str, bytes]):
-    """A commit's plain files, read when they are asked for."""
+class CommitTree:
+    """A commit as `spec.tree.SpecTree`: digests are git's, so that an unchanged file is never read again."""
 
     def __init__(self, tree: GitTree) -> None:
         self._tree = tree
-        self._entries = {entry.path: entry for entry in tree.entries if _objection(entry) is None}
+        objections = {entry.path: _objection(entry) for entry in tree.entries}
+        self._entries = {entry.path: entry for entry in tree.entries if objections[entry.path] is None}
+        self.problems = tuple(one for one in objections.values() if one is not None)
+        self.files: Mapping[str, str] = {path: entry.blob for path, entry in self._entries.items()}
 
-    def __getitem__(self, path: str) -> bytes:
+    def read(self, path: str) -> bytes:
         return self._tree.read(self._entries[path])
-
-    def __contains__(self, path: object) -> bool:
-        return path in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 def _objection(entry: TreeEntry) -> Diagnostic | None:
