@@ -118,9 +118,8 @@ class ScriptedWorker:
         started = order.model_copy(update={"state": "started", "started_at": now})
         key = keys.order(self.node, order.id)
         ops: list[Op] = [Cas(key, started.to_bytes(), version), CheckAbsent(cancel_key(self.node, order.id))]
-        event = self._event(ORDER_STARTED, order, {"startedAt": rfc3339(now)})
         try:
-            versions = await self.bus.publish([event], ops, durable=False)
+            versions = await self.kv.transact(ops)
         except TransactionConflict:
             return
         self.taken.append(order)
@@ -128,6 +127,9 @@ class ScriptedWorker:
         outcome = self.script(order)
         if outcome is not None:
             await self.end(order.id, outcome)
+        else:
+            event = self._event(ORDER_STARTED, order, {"startedAt": rfc3339(now)})
+            await self.bus.publish([event], durable=False)
 
     async def end(self, order_id: str, outcome: Outcome) -> None:
         order, version = self.open.pop(order_id)
