@@ -5,41 +5,32 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from olympus.kernel.diagnostics import Diagnostic, did_you_mean
 from olympus.spec.catalog import Resource, resource_of
 from olympus.spec.duration import PATTERN as DURATION
 from olympus.spec.kinds import API_VERSION, KINDS
-from olympus.spec.kinds.base import DNS_LABEL, IDENTIFIER, Name, Spec
+from olympus.spec.kinds.base import DNS_LABEL, IDENTIFIER, Spec
+from olympus.spec.kinds.metadata import LABEL_KEY, LABEL_VALUE, Metadata
 from olympus.spec.loader import Path, RawDocument
+from olympus.spec.schemas import Flaw, flaws
 
 _ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 
-LabelKey = Annotated[
-    str,
-    StringConstraints(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=253),
-]
-LabelValue = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$", max_length=63)
-]
-
-
-class Metadata(Spec):
-    """Who it is: `name` is unique within its kind."""
-
-    name: Name
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-
 
 def parse_document(document: RawDocument) -> tuple[Resource | None, list[Diagnostic]]:
-    """The resource, or None and all that is wrong."""
+    """The resource, or None and all that is wrong.
+
+    What the models accept the schemas accept (a property test holds that), so the schemas, fifty times as slow,
+    are asked only about what the models refuse; then they add what a model with wrong fields can't say.
+    """
     errors = list(_errors(document))
     if errors:
+        errors += _schema_errors(document, errors)
         return None, sorted(set(errors))
     line, _ = document.position(())
     return resource_of(document.value, file=document.file, line=line), []
@@ -72,6 +63,33 @@ def _errors(document: RawDocument) -> Iterator[Diagnostic]:
         yield from _model_errors(document, ("spec",), KINDS[kind], value["spec"])
 
 
+def _schema_errors(document: RawDocument, known: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    value = document.value
+    if not isinstance(value, dict) or value.get("kind") not in KINDS:
+        return
+    said: dict[tuple[int, int], str] = {}
+    for one in known:
+        place = (one.line, one.column)
+        said[place] = f"{said.get(place, '')} {one.message}"
+    for flaw in flaws(value["kind"], value):
+        if (
+            flaw.excludes
+            and isinstance(flaw.given, dict)
+            and "exactly one of" not in said.get(document.position(flaw.path), "")
+        ):
+            yield _at(document, flaw.path, _exclusion(flaw))
+
+
+def _exclusion(flaw: Flaw) -> str:
+    names = [one["required"][0] for one in flaw.rule]
+    given = [name for name in names if name in flaw.given]
+    last = flaw.path[-1]
+    what = last if isinstance(last, str) else f"an entry of '{flaw.path[-2]}'"
+    if not given:
+        return f"{what} needs exactly one of {', '.join(names)}"
+    return f"{what} has {' and '.join(given)}: exactly one of {', '.join(names)} is allowed"
+
+
 def _model_errors(
     document: RawDocument, path: Path, model: type[Spec], value: object
 ) -> Iterator[Diagnostic]:
@@ -82,15 +100,39 @@ def _model_errors(
     else:
         return
     by_place: dict[Path, list[Any]] = {}
-    for one in found:
-        by_place.setdefault(_real_path(one["loc"], value), []).append(one)
+    for place, one in _nearest(found, value):
+        by_place.setdefault(place, []).append(one)
     for place, errors in by_place.items():
-        # The branches of a union each complain: what lies deeper says more than that a branch doesn't fit.
-        if any(len(other) > len(place) and other[: len(place)] == place for other in by_place) and all(
-            one["type"].endswith("_type") for one in errors
-        ):
-            continue
         yield _diagnostic(document, path, model, place, errors)
+
+
+def _nearest(found: Iterable[Any], value: object) -> Iterator[tuple[Path, Any]]:
+    """The errors with their places; of a union, each branch of which complains, those of the nearest branch."""
+    unions: dict[Path, dict[str, list[tuple[Path, Any]]]] = {}
+    for one in found:
+        place, fork = _real_path(one, value)
+        if fork is None:
+            yield place, one
+        else:
+            at, branch = fork
+            unions.setdefault(at, {}).setdefault(branch, []).append((place, one))
+    for at, branches in unions.items():
+        ranked = {name: _distance(at, errors) for name, errors in branches.items()}
+        least = min(ranked.values())
+        for name, errors in branches.items():
+            if ranked[name] == least:
+                yield from errors
+
+
+def _distance(union: Path, errors: list[tuple[Path, Any]]) -> tuple[bool, int]:
+    """How far a value is from a branch: first whether it is of another shape, then the number of errors."""
+    here = [one for place, one in errors if place == union]
+    shaped = any(isinstance(one["input"], dict | list) or one["type"] in _SHAPES for one in here)
+    return shaped and all(one["type"] in _WHOLE for one in here), len(errors)
+
+
+_SHAPES: Final = frozenset({"list_type", "dict_type", "model_type", "model_attributes_type"})
+_WHOLE: Final = _SHAPES | {"string_type", "int_type", "float_type", "bool_type", "literal_error"}
 
 
 def _diagnostic(
@@ -104,8 +146,8 @@ def _diagnostic(
         return _at_key(document, full, f"unknown field '{place[-1]}'{hint}")
     if first["type"] == "missing":
         return _at(document, full[:-1], f"missing field '{place[-1]}'{_of(full[:-1])}")
-    said = list(dict.fromkeys(_sentence(one) for one in errors))
-    return _at(document, full, " or ".join(said))
+    said = " or ".join(dict.fromkeys(_sentence(one) for one in errors))
+    return _at_key(document, full, said) if first["loc"][-1:] == (_KEY,) else _at(document, full, said)
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
@@ -119,6 +161,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
             return f"{_shown(given)} is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
         case "string_pattern_mismatch":
             return f"{_shown(given)} {_PATTERNS.get(context['pattern'], 'has not the form ' + context['pattern'])}"
+        case kind if kind in _TYPES and given is None:
+            return f"this is empty: write {_TYPES[kind]}, or leave the field out"
         case kind if kind in _TYPES:
             hint = ": put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
             return f"{_shown(given)} is {_what(given)}, not {_TYPES[kind]}{hint}"
@@ -140,6 +184,8 @@ _TYPES: Final = {
 _PATTERNS: Final = {
     DNS_LABEL: "is no name: use a-z, 0-9 and '-', up to 63 characters",
     IDENTIFIER: "can't be named in expressions: use a-z, 0-9 and '_', beginning with a letter",
+    LABEL_KEY: "is no label: use letters, digits, '-', '_' and '.', after a prefix with '/' if need be",
+    LABEL_VALUE: "is no label's value: use letters, digits, '-', '_' and '.'",
     DURATION: "is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m",
     r"^[^/\x00][^\x00]*$": "is no path within the specs repository: it must not begin with '/'",
     r"^/[^\x00]*$": "is no absolute path: it has to begin with '/'",
@@ -147,33 +193,26 @@ _PATTERNS: Final = {
 }
 
 
-def _real_path(location: tuple[Any, ...], value: Any) -> Path:
-    """Without the names that pydantic puts in for the branches of unions."""
-    path: list[str | int] = []
+def _real_path(error: Mapping[str, Any], value: Any) -> tuple[Path, tuple[Path, str] | None]:
+    """The place in the value; and, of an error in a union's branch, the union's place and the branch."""
+    path: Path = ()
+    fork: tuple[Path, str] | None = None
+    location = error["loc"]
     for index, part in enumerate(location):
         if (isinstance(value, dict) and part in value) or (
             isinstance(value, list) and isinstance(part, int) and part < len(value)
         ):
-            path.append(part)
+            path = (*path, part)
             value = value[part]
-        elif (
-            index == len(location) - 1
-            and isinstance(value, dict)
-            and isinstance(part, str)
-            and part.isidentifier()
-        ):
-            # A missing field; the names of branches have brackets in them, or are those of types.
-            if part[0].islower() and part not in (
-                "str",
-                "int",
-                "float",
-                "bool",
-                "dict",
-                "list",
-                "constrained",
-            ):
-                path.append(part)
-    return tuple(path)
+        elif error["type"] == "missing" and index == len(location) - 1:
+            path = (*path, part)
+        elif fork is None and part != _KEY:
+            # What is not in the value is pydantic's name of a branch.
+            fork = (path, str(part))
+    return path, fork
+
+
+_KEY: Final = "[key]"
 
 
 def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:

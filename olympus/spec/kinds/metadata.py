@@ -1,0 +1,23 @@
+"""What every resource says of itself beside its spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import Field, StringConstraints
+
+from olympus.spec.kinds.base import Name, Spec
+
+LABEL_KEY: Final = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
+
+LabelKey: TypeAlias = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=253)]
+LabelValue: TypeAlias = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
+
+
+class Metadata(Spec):
+    """Who it is: `name` is unique within its kind."""
+
+    name: Name
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
