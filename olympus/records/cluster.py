@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Entry, Kv
+from olympus.kernel.errors import Invalid
 from olympus.records.blobs import load_desired
 from olympus.records.catalog import CatalogRoot
 from olympus.records.desired import InstanceSpec
@@ -18,6 +20,8 @@ from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 from olympus.records.status import Cluster
+
+log = logging.getLogger("olympus.zeus")
 
 
 async def read_cluster(kv: Kv, now: datetime) -> Cluster:
@@ -62,5 +66,8 @@ def intents_of(entries: tuple[Entry, ...]) -> dict[tuple[str, str], Intent]:
     found: dict[tuple[str, str], Intent] = {}
     for entry in entries:
         kind, _, name = entry.key.removeprefix(keys.INTENTS).partition("/")
-        found[kind, name] = Intent.from_bytes(entry.value)
+        try:
+            found[kind, name] = Intent.from_bytes(entry.value)
+        except Invalid as exc:
+            log.warning("intent_not_read", extra={"key": entry.key, "reason": str(exc)})
     return found

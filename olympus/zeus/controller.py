@@ -20,7 +20,7 @@ from olympus.hermes.kv import MAX_OPS, Delete, Entry, Kv, Op, Put
 from olympus.hermes.lease import Lease, Term, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import Invalid, RetryLater
+from olympus.kernel.errors import Invalid, NotFound
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.kernel.timers import Timers
@@ -106,6 +106,7 @@ class Reign:
         self._offer: Offer | None = None
         self._handled = ""
         self._everything = True
+        self._sound = True
         self._dirty: set[str] = set()
         self._missing: dict[str, datetime] = {}
         self._timers: Timers[str] = Timers()
@@ -124,13 +125,14 @@ class Reign:
         self._intents = intents_of((await self._kv.scan(keys.INTENTS)).entries)
         for entry in (await self._kv.scan(keys.ROLLOUTS)).entries:
             self._rollouts[entry.key.removeprefix(keys.ROLLOUTS)] = Rollout.from_bytes(entry.value)
+        instances: dict[str, list[Entry]] = {}
         for entry in (await self._kv.scan(keys.NODES)).entries:
             name, _, what = entry.key.removeprefix(keys.NODES).partition("/")
             if what == "desired":
                 self._desired[name] = await load_desired(self._kv, entry.value)
             elif what.startswith("instances/"):
-                instance = Instance.from_bytes(entry.value)
-                self._observed.setdefault(name, {})[instance.service] = instance
+                instances.setdefault(name, []).append(entry)
+        self._observed = {name: _instances(entries) for name, entries in instances.items()}
         self._root = await self._catalogs.root()
 
     async def _compiled(self, root: CatalogRoot | None) -> tuple[dict[str, Host], Declaration]:
@@ -207,15 +209,9 @@ class Reign:
     # ── what is done ──
 
     async def work(self) -> None:
-        """Reconcile whatever has changed, for ever."""
+        """Reconcile whatever has changed, for ever. What fails ends the reign: the next one reads anew."""
         while True:
-            try:
-                await self._once()
-            except RetryLater as exc:
-                log.warning("zeus_retries", extra={"reason": str(exc)})
-                self._everything = True
-                await asyncio.sleep(exc.after)
-                continue
+            await self._once()
             await self._idle()
 
     async def _once(self) -> None:
@@ -225,11 +221,24 @@ class Reign:
             self._everything = True
         if self._everything:
             await self._count_hosts()
+            self._sound = await self._compile()
         offer = self._offer
         if offer is not None and offer.id > self._handled:
             await self._consider(offer)
-        else:
+        elif self._sound:
             await self._reconcile()
+        else:
+            self._everything = False
+            self._dirty.clear()
+
+    async def _compile(self) -> bool:
+        """Whether the catalog can be used; where not, nothing may be concluded from what it lacks."""
+        try:
+            self._hosts, self._declared = await self._compiled(self._root)
+        except (Invalid, NotFound) as exc:
+            log.error("catalog_unusable", extra={"reason": str(exc)})  # noqa: TRY400 - the reason says it all
+            return False
+        return True
 
     async def _idle(self) -> None:
         while not (self._stirred.is_set() or self._dirty or self._everything):
@@ -257,7 +266,6 @@ class Reign:
                 await self._kv.transact(ops)
             self._known = known
             self._watched.set()
-        self._hosts, self._declared = await self._compiled(self._root)
 
     def _patience(self, now: datetime) -> tuple[Member, ...]:
         """Hosts that the registry does not list since a moment: they may be about to register again."""
@@ -277,7 +285,7 @@ class Reign:
             hosts, after = await self._compiled(offer.root)
             world = self._world()
             made = plan(self._declared, after, World(hosts, world.desired, world.observed, world.rollouts))
-        except Invalid as exc:
+        except (Invalid, NotFound) as exc:
             await self._refuse(offer, str(exc))
             return
         reason = None if offer.prune else prune_refused(self._declared.resources, after.resources)
@@ -286,7 +294,7 @@ class Reign:
             return
         if self._root is None or self._root.identity() != offer.root.identity():
             await self._move_root(offer, made)
-        self._everything = True
+        self._everything = self._sound = True
         self._hosts, self._declared = hosts, after
         await self._reconcile()
         await self._settle(offer, applied=True, summary=made.summary(), lines=made.warnings)
@@ -513,4 +521,10 @@ def _actions(made: Plan) -> dict[str, object]:
 
 
 def _instances(entries: Iterable[Entry]) -> dict[str, Instance]:
-    return {entry.key.rpartition("/")[2]: Instance.from_bytes(entry.value) for entry in entries}
+    found: dict[str, Instance] = {}
+    for entry in entries:
+        try:
+            found[entry.key.rpartition("/")[2]] = Instance.from_bytes(entry.value)
+        except Invalid as exc:
+            log.warning("instance_not_read", extra={"key": entry.key, "reason": str(exc)})
+    return found

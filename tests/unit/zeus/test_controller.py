@@ -1,0 +1,291 @@
+"""The controller over a real embedded Hermes, with hosts that obey at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from olympus.hermes import keys
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import Put, TransactionConflict
+from olympus.hermes.kv_embedded import EmbeddedKv
+from olympus.hermes.lease import Lease
+from olympus.hermes.registry import Member
+from olympus.hermes.registry_embedded import EmbeddedRegistry
+from olympus.kernel.clock import SystemClock
+from olympus.kernel.ids import new_id
+from olympus.records.blobs import load_desired
+from olympus.records.catalog import CatalogStore
+from olympus.records.desired import InstanceSpec, NodeDesired
+from olympus.records.instance import Instance
+from olympus.records.offer import Offer, Outcome
+from olympus.spec.validate import validate_tree
+from olympus.zeus import controller
+from olympus.zeus.controller import ROLE, Controller, Reign
+from olympus.zeus.repo_git import Commit
+
+
+class Tree:
+    """Specs in memory."""
+
+    problems = ()
+
+    def __init__(self, **documents: str) -> None:
+        self._content = {f"{name}.yaml": text.encode() for name, text in documents.items()}
+        self.files = {path: str(hash(content)) for path, content in self._content.items()}
+
+    def read(self, path: str) -> bytes:
+        return self._content[path]
+
+
+def service(name: str, command: str = "run", **spec: str) -> str:
+    more = "".join(f"  {key}: {value}\n" for key, value in spec.items())
+    return (
+        f"apiVersion: olympus/v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+        f"spec:\n  run: {{process: {{command: [{command}]}}}}\n{more}"
+    )
+
+
+class World:
+    """One Hermes, one controller, some hosts; `bad` commands crash."""
+
+    def __init__(self, kv: EmbeddedKv, bus: Bus, registry: EmbeddedRegistry) -> None:
+        self.kv = kv
+        self.bus = bus
+        self.registry = registry
+        self.catalogs = CatalogStore(kv)
+        self.clock = SystemClock()
+        self.bad: set[str] = set()
+        self.history: list[tuple[str, str]] = []
+
+    async def offer(self, revision: str, *documents: str) -> Outcome:
+        report = validate_tree(Tree(**{f"d{number}": text for number, text in enumerate(documents)}))
+        assert report.catalog is not None, report.diagnostics
+        commit = Commit(revision, "Ada", "change", datetime(2026, 1, 1, tzinfo=UTC))
+        root = await self.catalogs.save(report.catalog, report.files, commit)
+        offer = Offer(id=new_id(), root=root, at=self.clock.now())
+        await self.kv.transact([Put(keys.OFFER, offer.to_bytes())])
+        async with asyncio.timeout(10):
+            async for found in self.kv.watch(keys.OUTCOME):
+                for entry in found.entries:
+                    outcome = Outcome.from_bytes(entry.value)
+                    if outcome.offer == offer.id:
+                        return outcome
+        raise AssertionError
+
+    async def desired(self, node: str) -> NodeDesired | None:
+        found = await self.kv.get(keys.desired(node))
+        return None if found is None else await load_desired(self.kv, found.value)
+
+    async def services(self, *nodes: str) -> dict[str, list[str]]:
+        said = {}
+        for node in nodes:
+            document = await self.desired(node)
+            said[node] = [] if document is None else [one.service for one in document.instances]
+        return said
+
+    async def until(self, node: str, holds: Callable[[NodeDesired], object]) -> NodeDesired:
+        async with asyncio.timeout(15):
+            async for found in self.kv.watch(keys.desired(node)):
+                for entry in found.entries:
+                    document = await load_desired(self.kv, entry.value)
+                    if holds(document):
+                        return document
+        raise AssertionError
+
+    async def obey(self, node: str) -> None:
+        """A steward that does at once what it is told."""
+        running: dict[str, InstanceSpec] = {}
+        async for found in self.kv.watch(keys.desired(node)):
+            for entry in found.entries:
+                document = await load_desired(self.kv, entry.value)
+                for spec in document.instances:
+                    old = running.get(spec.service)
+                    if old is not None and old.generation == spec.generation:
+                        continue
+                    running[spec.service] = spec
+                    command = spec.process.command[0] if spec.process else ""
+                    self.history.append((node, command))
+                    await self.kv.transact(
+                        [Put(keys.instance(node, spec.service), self._instance(node, spec))]
+                    )
+
+    def _instance(self, node: str, spec: InstanceSpec) -> bytes:
+        fails = spec.process is not None and spec.process.command[0] in self.bad
+        now = self.clock.now()
+        return Instance(
+            service=spec.service,
+            node=node,
+            state="crashlooping" if fails else "running",
+            message="exit 1" if fails else "",
+            healthy=not fails,
+            healthy_since=None if fails else now,
+            since=now,
+            generation=spec.generation,
+            restart_token=spec.restart_token,
+        ).to_bytes()
+
+    async def events(self, *types: str) -> list:
+        found, _ = await self.bus.history(types=types, newest_first=False)
+        return [(one.type.removeprefix("olympus.zeus."), one.node, one.data.get("reason")) for one in found]
+
+
+@asynccontextmanager
+async def world(
+    path: Path, *nodes: str, leads: bool = True, obeying: Sequence[str] = ()
+) -> AsyncIterator[World]:
+    clock = SystemClock()
+    kv = EmbeddedKv.open(path / "hermes.db", clock)
+    bus = Bus(kv, "n1", clock=clock)
+    registry = EmbeddedRegistry()
+    for node in nodes:
+        await registry.register(Member(node, "127.0.0.1"))
+    here = World(kv, bus, registry)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(bus.run()), *(group.create_task(here.obey(node)) for node in obeying)]
+            if leads:
+                zeus = Controller(kv, bus, registry, here.catalogs, clock)
+                tasks.append(group.create_task(zeus.run(Lease(kv, ROLE, "n1"))))
+            yield here
+            for task in tasks:
+                task.cancel()
+    finally:
+        await kv.close()
+
+
+async def test_a_lost_node_fails_over_where_that_is_declared(tmp_path: Path):
+    async with world(tmp_path, "a", "b") as here:
+        await here.offer("r1", service("stays"), service("moves", onFailure="failover"))
+        before = await here.services("a", "b")
+        where = next(node for node, names in before.items() if "moves" in names)
+        other = "b" if where == "a" else "a"
+        await here.registry.register(Member(where, "127.0.0.1", alive=False))
+        await here.until(other, lambda one: any(spec.service == "moves" for spec in one.instances))
+        after = await here.services("a", "b")
+        assert "moves" not in after[where]
+        assert ("stays" in after[where]) == ("stays" in before[where])
+        assert ("node-lost", where, "its check fails") in await here.events("olympus.zeus.node-lost")
+
+
+async def test_a_deregistered_node_is_forgotten_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(controller, "_PATIENCE", controller._PATIENCE / 50)
+    async with world(tmp_path, "a", "b") as here:
+        await here.offer("r1", service("web"))
+        where = next(node for node, names in (await here.services("a", "b")).items() if names)
+        other = "b" if where == "a" else "a"
+        await here.registry.deregister(where)
+        await here.until(other, lambda one: one.instances)
+        await here.until(where, lambda one: not one.instances)
+        assert await here.events("olympus.zeus.node-lost") == [("node-lost", where, "deregistered")]
+
+
+async def test_a_new_node_gets_what_runs_on_each(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        await here.offer("r1", service("agent", nodes="{replicas: each}"))
+        await here.registry.register(Member("b", "127.0.0.1"))
+        document = await here.until("b", lambda one: one.instances)
+        assert document.instances[0].service == "agent"
+        assert [node for _, node, _ in await here.events("olympus.zeus.node-joined")] == ["a", "b"]
+
+
+async def test_a_change_goes_over_the_replicas_one_by_one(tmp_path: Path):
+    nodes = ("a", "b", "c")
+    async with world(tmp_path, *nodes, obeying=nodes) as here:
+        update = "{healthyFor: 200ms}"
+        await here.offer("r1", service("web", "one", nodes="{replicas: 3}", update=update))
+        for node in nodes:
+            await here.until(node, lambda one: one.instances)
+        await asyncio.sleep(0.5)
+        await here.offer("r2", service("web", "two", nodes="{replicas: 3}", update=update))
+        told = [len([node for node in nodes if await _command(here, node) == "two"])]
+        assert told == [1]
+        for node in nodes:
+            await here.until(node, lambda one: _command_of(one) == "two")
+        assert [command for _, command in here.history] == ["one"] * 3 + ["two"] * 3
+
+
+async def test_a_failing_change_is_undone_and_said(tmp_path: Path):
+    nodes = ("a", "b")
+    async with world(tmp_path, *nodes, obeying=nodes) as here:
+        here.bad = {"two"}
+        update = "{canary: 1, healthyFor: 100ms, rollback: true}"
+        await here.offer("r1", service("web", "one", nodes="{replicas: 2}", update=update))
+        await here.until("a", lambda one: one.instances)
+        await here.until("b", lambda one: one.instances)
+        await asyncio.sleep(0.3)
+        await here.offer("r2", service("web", "two", nodes="{replicas: 2}", update=update))
+        await here.until("a", lambda one: _command_of(one) == "one")
+        await here.until("b", lambda one: _command_of(one) == "one")
+        assert [command for _, command in here.history] == ["one", "one", "two", "one"]
+        (said,) = await here.events("olympus.zeus.service-failed")
+        assert "crashlooping" in said[2]
+
+
+async def _command(here: World, node: str) -> str:
+    document = await here.desired(node)
+    return "" if document is None else _command_of(document)
+
+
+def _command_of(document: NodeDesired) -> str:
+    process = document.instances[0].process if document.instances else None
+    return "" if process is None else process.command[0]
+
+
+async def test_a_new_leader_needs_no_git(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        await here.offer("r1", service("agent", nodes="{replicas: each}"))
+        first = await here.desired("a")
+    async with world(tmp_path, "a", "b") as here:
+        document = await here.until("b", lambda one: one.instances)
+        assert document.revision == "r1"
+        assert await here.desired("a") == first
+        assert first is not None
+        assert document.epoch > first.epoch
+
+
+async def test_an_old_leader_writes_nothing(tmp_path: Path):
+    async with world(tmp_path, "a", leads=False) as here:
+        lease = Lease(here.kv, ROLE, "old")
+        term, session = await lease.acquire()
+        await lease.release(session)
+        reign = Reign(here.kv, here.bus, here.catalogs, here.clock, term)
+        await reign.load(await here.registry.members())
+        with pytest.raises(TransactionConflict):
+            await reign.work()
+        assert await here.kv.get(keys.HOSTS) is None
+        assert await here.kv.get(keys.desired("a")) is None
+
+
+async def test_nothing_is_written_while_nothing_happens(tmp_path: Path):
+    async with world(tmp_path, "a", obeying=("a",)) as here:
+        await here.offer("r1", service("web"))
+        await asyncio.sleep(0.5)
+        before = (await here.kv.scan("")).index
+        await asyncio.sleep(1.0)
+        assert (await here.kv.scan("")).index == before
+
+
+async def test_a_template_is_rendered_for_each_node(tmp_path: Path):
+    async with world(tmp_path, "a", "b") as here:
+        text = service("web", '"${{ node.name }}"', nodes="{replicas: each}")
+        await here.offer("r1", text)
+        for node in ("a", "b"):
+            document = await here.until(node, lambda one: one.instances)
+            assert _command_of(document) == node
+
+
+async def test_the_same_offer_twice_is_answered_twice_and_written_once(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        await here.offer("r1", service("web"))
+        again = await here.offer("r1", service("web"))
+        assert again.applied
+        assert again.summary == "no changes"
+        assert len(await here.events("olympus.zeus.applied")) == 1
