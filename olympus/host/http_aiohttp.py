@@ -1,0 +1,215 @@
+"""HTTP to elsewhere. The only home of aiohttp.
+
+A guarded client resolves a name once, refuses addresses that no request of an operator's may reach (link-local,
+where clouds keep their credentials, among them), connects to just the address that it looked at, and looks anew
+at each redirect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from olympus.kernel.errors import OlympusError, Refused
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+"""A name and a port → addresses."""
+
+MAX_BODY: Final = 1024 * 1024
+_MAX_REDIRECTS: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_METADATA: Final = (ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_network("100.100.100.200/32"))
+
+
+class HttpFailed(OlympusError):
+    """No answer: no connection, no time left, or an answer that is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """Which addresses may be connected to. Link-local, metadata, multicast and unspecified ones never may."""
+
+    private: bool = True
+    loopback: bool = True
+
+    def check(self, address: str) -> None:
+        """Raises Refused, with the reason."""
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(ip, ipaddress.IPv6Address):
+            ip = ip.ipv4_mapped or ip.sixtofour or ip
+        if ip.is_link_local or any(ip in network for network in _METADATA if network.version == ip.version):
+            raise Refused(f"{address} is link-local or serves metadata: no request may go there")
+        if ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
+            raise Refused(f"{address} is no address of a host: no request may go there")
+        if ip.is_loopback and not self.loopback:
+            raise Refused(f"{address} is this host itself, which is not allowed here")
+        if ip.is_private and not ip.is_loopback and not self.private:
+            raise Refused(f"{address} is a private address, which is not allowed here")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`headers` in lower case; `body` whole."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The system's resolver; also what inet_aton takes for an address (0x7f.1, 2130706433) comes out plain."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise HttpFailed(f"{host} can't be resolved: {error.strerror or error}") from error
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+
+class _Pinned(AbstractResolver):
+    """Answers with the addresses that were looked at for the request under way."""
+
+    def __init__(self, policy: AddressPolicy, resolve_name: Resolve) -> None:
+        self._policy = policy
+        self._resolve = resolve_name
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        del family
+        addresses = await self._resolve(host, port)
+        for address in addresses:
+            self._policy.check(address)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class HttpClient:
+    """One pooled session; of one event loop. `policy` counts for every request and every redirect."""
+
+    def __init__(
+        self,
+        policy: AddressPolicy | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve_name: Resolve = resolve,
+        pool: int = 100,
+    ) -> None:
+        self._policy = policy or AddressPolicy()
+        self._tls = tls
+        self._resolver = _Pinned(self._policy, resolve_name)
+        self._pool = pool
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(  # noqa: PLR0913 - what a request is made of
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10.0,
+        max_body: int = MAX_BODY,
+        redirects: bool = True,
+    ) -> Response:
+        """The answer, whatever its status. Raises HttpFailed and Refused."""
+        given = dict(headers or {})
+        try:
+            async with asyncio.timeout(timeout):
+                for _ in range(_MAX_REDIRECTS + 1):
+                    answer = await self._once(method, url, given, body, max_body)
+                    target = answer.headers.get("location")
+                    if not redirects or answer.status not in _REDIRECTS or target is None:
+                        return answer
+                    after = urljoin(url, target)
+                    if urlsplit(after)[:2] != urlsplit(url)[:2]:
+                        # What proves who we are is for the host that it was meant for.
+                        given = {
+                            k: v for k, v in given.items() if k.lower() not in ("authorization", "cookie")
+                        }
+                    if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
+                        method, body = "GET", None
+                    url = after
+        except TimeoutError as error:
+            raise HttpFailed(f"{method} {url}: no answer within {timeout:g} s") from error
+        raise HttpFailed(f"{method} {url}: more than {_MAX_REDIRECTS} redirects")
+
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_body: int
+    ) -> Response:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refused(f"{url!r} is no http or https URL")
+        with suppress(ValueError):
+            # aiohttp asks no resolver for addresses that are written out.
+            self._policy.check(parts.hostname)
+        session = self._open()
+        try:
+            async with session.request(
+                method, url, headers=headers, data=body, allow_redirects=False, ssl=self._tls or True
+            ) as response:
+                content = await response.content.read(max_body + 1)
+                while len(content) <= max_body and not response.content.at_eof():
+                    content += await response.content.read(max_body + 1 - len(content))
+                if len(content) > max_body:
+                    raise HttpFailed(f"{method} {url}: the answer is over {max_body} bytes")
+                return Response(
+                    response.status,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    content,
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise HttpFailed(f"{method} {url}: {error or type(error).__name__}") from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(resolver=self._resolver, limit=self._pool, use_dns_cache=False)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=True,
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+def open_session(*, tls: ssl.SSLContext | None = None, pool: int = 256) -> Any:
+    """A pooled session without a guard, for Hermes's transport to its own Consul agent."""
+    connector = aiohttp.TCPConnector(limit=pool, limit_per_host=0, ssl=tls or True, keepalive_timeout=60)
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+SESSION_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
+"""What a session of `open_session` raises when there is no answer."""
