@@ -112,7 +112,7 @@ def parse(stored: StoredPipeline) -> Recipe:
             name=stored.name,
             steps=_steps(spec["steps"]),
             params=spec.get("params"),
-            nodes=_nodes(spec["nodes"]) if spec.get("nodes") else None,
+            nodes=_nodes(spec["nodes"]) if spec.get("nodes") is not None else None,
             group=concurrency.get("group"),
             on_busy=concurrency.get("onBusy", "queue"),
             timeout=seconds(spec.get("timeout")),
@@ -164,7 +164,7 @@ def _step(raw: Mapping[str, Any], before: tuple[str, ...]) -> Step:
         user=raw.get("user"),
         env=raw.get("env") or {},
         secrets=raw.get("secrets") or {},
-        delegate=_nodes(raw["delegate"]) if raw.get("delegate") else None,
+        delegate=_nodes({**raw["delegate"], "pick": "one"}) if raw.get("delegate") is not None else None,
         save=artifacts.get("save") or {},
         load=artifacts.get("load") or {},
     )

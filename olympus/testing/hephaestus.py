@@ -228,8 +228,10 @@ async def hephaestus_here(
             running = [group.create_task(bus.run())]
             running += [group.create_task(worker.run()) for worker in workers.values()]
             await here.lead()
-            yield here
-            await here.crash()
+            try:
+                yield here
+            finally:
+                await here.crash()
             for task in running:
                 task.cancel()
     finally:
