@@ -130,6 +130,13 @@ class World:
             restart_token=spec.restart_token,
         ).to_bytes()
 
+    async def acted(self, times: int) -> list[str]:
+        """What was started, once so many starts were seen."""
+        async with asyncio.timeout(15):
+            while len(self.history) < times:
+                await asyncio.sleep(0.01)
+        return [command for _, command in self.history]
+
     async def events(self, *types: str) -> list:
         found, _ = await self.bus.history(types=types, newest_first=False)
         return [(one.type.removeprefix("olympus.zeus."), one.node, one.data.get("reason")) for one in found]
@@ -201,15 +208,14 @@ async def test_a_change_goes_over_the_replicas_one_by_one(tmp_path: Path):
     async with world(tmp_path, *nodes, obeying=nodes) as here:
         update = "{healthyFor: 200ms}"
         await here.offer("r1", service("web", "one", nodes="{replicas: 3}", update=update))
-        for node in nodes:
-            await here.until(node, lambda one: one.instances)
+        await here.acted(3)
         await asyncio.sleep(0.5)
         await here.offer("r2", service("web", "two", nodes="{replicas: 3}", update=update))
         told = [len([node for node in nodes if await _command(here, node) == "two"])]
         assert told == [1]
         for node in nodes:
             await here.until(node, lambda one: _command_of(one) == "two")
-        assert [command for _, command in here.history] == ["one"] * 3 + ["two"] * 3
+        assert await here.acted(6) == ["one"] * 3 + ["two"] * 3
 
 
 async def test_a_failing_change_is_undone_and_said(tmp_path: Path):
@@ -218,13 +224,10 @@ async def test_a_failing_change_is_undone_and_said(tmp_path: Path):
         here.bad = {"two"}
         update = "{canary: 1, healthyFor: 100ms, rollback: true}"
         await here.offer("r1", service("web", "one", nodes="{replicas: 2}", update=update))
-        await here.until("a", lambda one: one.instances)
-        await here.until("b", lambda one: one.instances)
+        await here.acted(2)
         await asyncio.sleep(0.3)
         await here.offer("r2", service("web", "two", nodes="{replicas: 2}", update=update))
-        await here.until("a", lambda one: _command_of(one) == "one")
-        await here.until("b", lambda one: _command_of(one) == "one")
-        assert [command for _, command in here.history] == ["one", "one", "two", "one"]
+        assert await here.acted(4) == ["one", "one", "two", "one"]
         (said,) = await here.events("olympus.zeus.service-failed")
         assert "crashlooping" in said[2]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Put
-from olympus.records.blobs import load_desired
+from olympus.records.blobs import load_blob, load_desired
 from olympus.records.desired import NodeDesired
 from olympus.records.instance import Instance
 from olympus.records.intents import ordered
+from olympus.testing.git_http import git_server
 from olympus.testing.zeus import ZeusHere, specs_repository, zeus_here
 from olympus.zeus.source import Remote
 
@@ -28,7 +29,7 @@ def service(name: str, command: str = "[sleep, '1']", extra: str = "") -> str:
 class Clone:
     """An operator's clone: `push` commits exactly `files` and pushes; what git printed, and whether it went."""
 
-    def __init__(self, path: Path, origin: Path) -> None:
+    def __init__(self, path: Path, origin: Path | str) -> None:
         self.path = path
         self.origin = origin
         path.mkdir()
@@ -320,3 +321,31 @@ async def test_a_drained_node_is_left_and_an_order_to_restart_is_passed_on(tmp_p
         await here.kv.transact([Put(keys.intent("Node", where), drain.to_bytes())])
         await until(here, other, lambda one: len(one.instances) == 1)
         await until(here, where, lambda one: len(one.instances) == 0)
+
+
+async def test_a_push_over_http_shows_the_same(tmp_path: Path):
+    async with zeus_here(tmp_path / "state") as here, git_server(here.repository.path) as url:
+        clone = Clone(tmp_path / "clone", url)
+        ok, said, revision = await clone.push({"a.yaml": service("web")})
+        assert ok, said
+        assert f"remote: olympus: applied {revision[:7]}: +1 service" in said
+        ok, said, _ = await clone.push({"a.yaml": service("web", extra="  replcas: 2\n")})
+        assert not ok
+        assert "remote: olympus: refused: a.yaml:6:3: unknown field 'replcas'" in said
+
+
+async def test_files_come_by_content_and_templates_by_node(tmp_path: Path):
+    files = "  files: [{path: /etc/web.toml, source: files/web.toml, template: true}]\n"
+    tree = {"a.yaml": service("web", extra=files), "files/web.toml": "node = '${{ node.name }}'\n"}
+    async with zeus_here(tmp_path / "state") as here:
+        clone = Clone(tmp_path / "clone", here.repository.path)
+        ok, said, _ = await clone.push(tree)
+        assert ok, said
+        (file,) = (await desired(here)).instances[0].files
+        assert await load_blob(here.kv, file.content) == b"node = 'n1'\n"
+        tree["files/web.toml"] = "node = '${{ node.name }}' # changed\n"
+        ok, said, _ = await clone.push(tree)
+        assert "~1 service" in said
+        (changed,) = (await desired(here)).instances[0].files
+        assert changed.content.digest != file.content.digest
+        assert (await here.zeus.plan()).actions == ()

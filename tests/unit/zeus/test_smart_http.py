@@ -5,53 +5,15 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from olympus.kernel.errors import NotFound, Refused
+from olympus.testing.git_http import git_server
 from olympus.zeus.repo_git import SpecRepository
 from olympus.zeus.smart_http import GitRequest, serve_git
-
-
-async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
-    if headers.get("transfer-encoding") == "chunked":
-        while size := int((await reader.readline()).strip(), 16):
-            yield await reader.readexactly(size)
-            await reader.readline()
-        return
-    left = int(headers.get("content-length", "0"))
-    while left:
-        piece = await reader.read(min(left, 65536))
-        left -= len(piece)
-        yield piece
-
-
-@asynccontextmanager
-async def server(repository: Path) -> AsyncIterator[str]:
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        method, target, _ = (await reader.readline()).decode().split()
-        headers = {}
-        while line := (await reader.readline()).decode().strip():
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        path, _, query = target.partition("?")
-        request = GitRequest(method, path.removeprefix("/git/specs.git/"), query, headers, user="ada")
-        async with serve_git(repository, request, _body(reader, headers)) as answer:
-            lines = [f"HTTP/1.0 {answer.status} x", *(f"{name}: {value}" for name, value in answer.headers)]
-            writer.write("\r\n".join([*lines, "", ""]).encode())
-            async for piece in answer.body:
-                writer.write(piece)
-            await writer.drain()
-        writer.close()
-
-    listening = await asyncio.start_server(one, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/git/specs.git"
-    finally:
-        listening.close()
 
 
 async def git(*arguments: str, cwd: Path) -> str:
@@ -74,7 +36,7 @@ async def test_a_clone_and_a_large_push_go_through(tmp_path: Path):
     repository = SpecRepository.open_or_create(
         tmp_path / "specs.git", seed=seed, author="t", now=datetime.now(UTC)
     )
-    async with server(repository.path) as url:
+    async with git_server(repository.path) as url:
         await git("clone", "-q", url, "work", cwd=tmp_path)
         work = tmp_path / "work"
         assert (work / "a.yaml").read_text() == "a: 1\n"
