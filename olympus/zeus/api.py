@@ -54,9 +54,12 @@ class Zeus:
             return made.model_copy(update={"warnings": (f"refused: {refused}", *made.warnings)})
         return made
 
-    async def sync(self) -> Outcome | None:
-        """Fetch (from a remote, if there is one) and apply main's head; None before the first commit."""
-        return await self._source.sync()
+    async def sync(self, *, prune: bool = False) -> Outcome | None:
+        """Fetch (from a remote, if there is one) and apply main's head; None before the first commit.
+
+        prune: also where it removes so much that it would be refused.
+        """
+        return await self._source.sync(prune=prune)
 
     async def rollback(self, ref: str, *, by: str) -> Outcome:
         """Apply the files of an earlier commit, as a new commit of main."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,8 +68,12 @@ class SpecSource:
         self._validator = Validator(repository)
         self._offering = asyncio.Lock()
         self._stirred = asyncio.Event()
-        # What was last told of fetching; None: nothing yet.
-        self._fetched: str | None = None
+        self.settled = asyncio.Event()
+        """Set once what main had at the start was applied, or can not be."""
+        # What was last told of main or the remote; None: nothing yet.
+        self._told: str | None = None
+        self._refused: str | None = None
+        self._head_seen: str | None = None
 
     # ── what the hooks ask ──
 
@@ -81,20 +86,23 @@ class SpecSource:
                 await say(f"refused: {line}")
                 agreed = False
             if lines and update.ref == MAIN:
-                await self._tell_refused(update, push, lines)
+                await self._refuse_push(update, push, lines)
         return agreed
 
-    async def _tell_refused(self, update: RefUpdate, push: Push, lines: Sequence[str]) -> None:
+    async def _refuse_push(self, update: RefUpdate, push: Push, lines: Sequence[str]) -> None:
         author = push.pusher
         if not update.deletes:
             commit = await asyncio.to_thread(self._repository.commit, update.new, push.quarantine)
             author = commit.author
+        await self._publish_refused(update.new, author, lines)
+
+    async def _publish_refused(self, revision: str, author: str, lines: Sequence[str]) -> None:
         refused = Event(
             id=new_id(),
             type="olympus.zeus.refused",
             source="olympus/zeus",
             time=self._clock.now(),
-            data={"revision": update.new, "author": author, "errors": list(lines)},
+            data={"revision": revision, "author": author, "errors": list(lines)},
         )
         await self._bus.publish([refused], durable=False)
 
@@ -154,56 +162,77 @@ class SpecSource:
     # ── what goes on by itself ──
 
     async def run(self) -> None:
-        """Offer main's head if it was not yet, then follow the remote. Until cancelled."""
+        """Offer main's head if it was not yet, then look for another now and then. Until cancelled.
+
+        Pushes tell of themselves; looking finds what a hook could not tell (another user's push, a moved ref).
+        """
         while True:
-            pause = None if self._remote is None else self._remote.poll
+            pause = POLL_SECONDS if self._remote is None else self._remote.poll
             try:
                 await self._follow()
             except RetryLater as exc:
-                log.warning("specs_not_fetched", extra={"reason": str(exc)})
-                pause = min(pause or exc.after, exc.after)
+                log.warning("specs_wait", extra={"reason": str(exc)})
+                pause = min(pause, exc.after)
             except OlympusError as exc:
                 log.warning("specs_refused", extra={"reason": str(exc)})
+                await self._tell_refused(exc)
+            self.settled.set()
             self._stirred.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stirred.wait()
-            except TimeoutError:
-                continue
 
-    async def _follow(self) -> Outcome | None:
-        revision = await self._head()
-        if revision is None or revision == await asyncio.to_thread(self._offered):
-            return None
-        if await self._is_mere_seed(revision):
+    async def _follow(self) -> None:
+        self._head_seen = revision = await self._head()
+        if revision == self._refused and revision is not None:
+            return
+        if revision is not None and revision != await asyncio.to_thread(self._offered):
+            await self._offer_unless_known(revision)
+        await self._tell_state("")
+
+    async def _offer_unless_known(self, revision: str) -> None:
+        root = await self._catalogs.root()
+        if root is not None and root.revision == revision:
+            # Another host that follows the same remote was quicker.
+            await self._mark_offered(revision)
+        elif root is not None and await self._is_mere_seed():
             log.warning("seed_not_applied", extra={"revision": revision})
-            return None
-        return await self._offer(revision, by="")
+        else:
+            await self._offer(revision, by="")
 
     async def _head(self) -> str | None:
         if self._remote is None:
             return await asyncio.to_thread(self._repository.head)
         try:
-            revision = await asyncio.to_thread(self._repository.fetch, self._remote.url, self._remote.branch)
+            return await asyncio.to_thread(self._repository.fetch, self._remote.url, self._remote.branch)
         except OlympusError as exc:
-            await self._tell_fetched(self._remote.url, str(exc))
+            await self._tell_state(str(exc))
             raise
-        await self._tell_fetched(self._remote.url, "")
-        return revision
 
-    async def _tell_fetched(self, url: str, error: str) -> None:
-        if self._fetched == error:
+    async def _tell_refused(self, error: OlympusError) -> None:
+        revision = self._head_seen
+        if revision is None or revision == self._refused:
             return
-        state = SourceState(url=without_password(url), since=self._clock.now(), error=error)
-        await self._kv.transact([Put(keys.SOURCE, state.to_bytes())])
-        self._fetched = error
+        self._refused = revision
+        lines = [str(one) for one in error.diagnostics] if isinstance(error, Invalid) else []
+        commit = await asyncio.to_thread(self._repository.commit, revision)
+        await self._publish_refused(revision, commit.author, lines or [str(error)])
+        await self._tell_state(f"{revision[:7]} is refused: {error}")
 
-    async def _is_mere_seed(self, revision: str) -> bool:
+    async def _tell_state(self, error: str) -> None:
+        if self._told == error or (self._told is None and not error):
+            return
+        url = str(self._repository.path) if self._remote is None else without_password(self._remote.url)
+        state = SourceState(url=url, since=self._clock.now(), error=error)
+        await self._kv.transact([Put(keys.SOURCE, state.to_bytes())])
+        self._told = error
+
+    async def _mark_offered(self, revision: str) -> None:
+        await asyncio.to_thread((self._repository.path / _OFFERED).write_text, revision + "\n")
+
+    async def _is_mere_seed(self) -> bool:
         """A new repository's first commit must not replace what a cluster already runs."""
-        if self._remote is not None or await asyncio.to_thread(self._offered) is not None:
-            return False
-        root = await self._catalogs.root()
-        return root is not None and root.revision != revision
+        return self._remote is None and await asyncio.to_thread(self._offered) is None
 
     def _offered(self) -> str | None:
         try:
@@ -213,15 +242,16 @@ class SpecSource:
 
     # ── what operators ask ──
 
-    async def sync(self) -> Outcome | None:
+    async def sync(self, *, prune: bool = False) -> Outcome | None:
         """Fetch now, and apply main's head even if it was applied before; None before the first commit.
 
+        prune: as `-o prune=confirm` of a push.
         Raises RetryLater (the remote does not answer, or nobody applies), Refused, Invalid.
         """
         revision = await self._head()
         if revision is None:
             return None
-        return await self._awaited(revision, by="sync")
+        return await self._awaited(revision, by="sync", prune=prune)
 
     async def rollback(self, ref: str, *, by: str) -> Outcome:
         """Make main's files those of `ref` by a new commit, and apply it."""
@@ -251,8 +281,8 @@ class SpecSource:
             revision = await asyncio.to_thread(self._repository.resolve, ref)
         return await asyncio.to_thread(self._validator.check, revision)
 
-    async def _awaited(self, revision: str, *, by: str) -> Outcome:
-        outcome = await self._offer(revision, by=by)
+    async def _awaited(self, revision: str, *, by: str, prune: bool = False) -> Outcome:
+        outcome = await self._offer(revision, by=by, prune=prune)
         if outcome is None:
             raise RetryLater(f"{revision[:7]} is offered, but no controller has applied it yet", after=5)
         return outcome
@@ -268,7 +298,7 @@ class SpecSource:
             offer = Offer(id=new_id(), root=root, at=self._clock.now(), by=by, prune=prune)
             await self._kv.transact([Put(keys.OFFER, offer.to_bytes())])
             await self._kv.flush()
-            await asyncio.to_thread((self._repository.path / _OFFERED).write_text, revision + "\n")
+            await self._mark_offered(revision)
         try:
             async with asyncio.timeout(OUTCOME_SECONDS):
                 return await self._outcome(offer.id)

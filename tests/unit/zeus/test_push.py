@@ -14,6 +14,7 @@ from olympus.records.blobs import load_blob, load_desired
 from olympus.records.desired import NodeDesired
 from olympus.records.instance import Instance
 from olympus.records.intents import ordered
+from olympus.records.status import specs_status
 from olympus.testing.git_http import git_server
 from olympus.testing.zeus import ZeusHere, specs_repository, zeus_here
 from olympus.zeus.source import Remote
@@ -349,3 +350,36 @@ async def test_files_come_by_content_and_templates_by_node(tmp_path: Path):
         (changed,) = (await desired(here)).instances[0].files
         assert changed.content.digest != file.content.digest
         assert (await here.zeus.plan()).actions == ()
+
+
+async def test_a_refused_push_is_an_event(tmp_path: Path):
+    async with zeus_here(tmp_path / "state") as here:
+        clone = Clone(tmp_path / "clone", here.repository.path)
+        await clone.push({"a.yaml": service("web", extra="  replcas: 2\n")})
+        (refused,) = await events(here, "olympus.zeus.refused")
+        assert "Ada" in refused.data["author"]
+        assert "unknown field 'replcas'" in refused.data["errors"][0]
+
+
+async def test_a_remote_that_does_not_validate_changes_nothing_and_is_said_once(tmp_path: Path):
+    elsewhere = specs_repository(tmp_path / "elsewhere")
+    (elsewhere.path / "hooks" / "pre-receive").unlink()
+    clone = Clone(tmp_path / "clone", elsewhere.path)
+    await clone.push({"a.yaml": service("web")})
+    async with zeus_here(tmp_path / "state", remote=Remote(str(elsewhere.path), poll=0.1)) as here:
+        await until(here, "n1", lambda one: len(one.instances) == 1)
+        await clone.push({"a.yaml": service("web", extra="  replcas: 2\n")})
+        async with asyncio.timeout(10):
+            while not await events(here, "olympus.zeus.refused"):
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        assert len(await events(here, "olympus.zeus.refused")) == 1
+        assert len((await desired(here)).instances) == 1
+        said = specs_status(await here.zeus.cluster())["conditions"]
+        assert [one["status"] for one in said if one["type"] == "Stalled"] == ["True"]
+        assert "replcas" in said[0]["message"]
+        await clone.push({"a.yaml": service("web"), "b.yaml": service("db")})
+        await until(here, "n1", lambda one: len(one.instances) == 2)
+        async with asyncio.timeout(10):
+            while specs_status(await here.zeus.cluster())["conditions"][0]["status"] != "True":
+                await asyncio.sleep(0.05)
