@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from olympus.hephaestus import begin, ending, graph
-from olympus.hephaestus.draft import RUN_FINISHED, RUN_STARTED, Draft, Made
+from olympus.hephaestus.draft import RUN_FINISHED, RUN_STARTED, Draft, Made, told
 from olympus.hephaestus.model import (
     Admitted,
     Approved,
@@ -157,8 +157,7 @@ def _placed(draft: Draft, fact: Placed) -> None:
         deadline=draft.now + timedelta(seconds=timeout) if timeout else None,
         steps=None,
     )
-    data = {"run": run.id, "pipeline": run.pipeline, "state": "running", "retries": run.retries}
-    draft.change(begun=draft.emit(RUN_STARTED, data, first=True))
+    draft.change(begun=draft.emit(RUN_STARTED, told(run, "running", run.message), first=True))
     for name, reason in fact.unfit.items():
         _leave_out(draft, name, reason)
 
@@ -337,14 +336,7 @@ def _finish(draft: Draft) -> Made:
         message = f"step '{first.name}' on {first.node}: {first.message or first.state}" if first else ""
     draft.change(state=state, message="" if state == "succeeded" else message, finished_at=draft.now)
     draft.change(deadline=None)
-    data = {
-        "run": run.id,
-        "pipeline": run.pipeline,
-        "state": state,
-        "message": message,
-        "kind": run.cause.kind,
-    }
-    draft.emit(RUN_FINISHED, data | {"name": run.cause.name})
+    draft.emit(RUN_FINISHED, told(run, state, message))
     draft.do(Release(run.id))
     return draft.done(forget=True)
 

@@ -170,3 +170,14 @@ def _by_name(entries: Iterable[StepRun]) -> dict[str, Any]:
 
 def _node(target: Target) -> dict[str, Any]:
     return {"name": target.name, "labels": target.labels, "address": target.address}
+
+
+def told(run: Run, state: str, reason: str) -> dict[str, Any]:
+    """The data of run-started and run-finished."""
+    return {
+        "run": run.id,
+        "pipeline": run.pipeline,
+        "state": state,
+        "reason": reason,
+        "cause": run.cause.to_json(),
+    }

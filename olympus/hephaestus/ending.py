@@ -125,7 +125,7 @@ def final(
         "attempt": entry.attempt,
         "state": state,
         "exit": entry.exit,
-        "message": entry.message,
+        "reason": entry.message,
     }
     draft.emit(STEP_FINISHED, data, node=entry.node)
 

@@ -21,6 +21,7 @@ from olympus.kernel.events import Event
 from olympus.kernel.ids import derived_id, new_id
 from olympus.kernel.timers import Timers
 from olympus.records.run import Cause
+from olympus.spec.duration import format_duration
 
 log = logging.getLogger("olympus.hephaestus")
 
@@ -71,10 +72,10 @@ class Reactions:
         for trigger in self._index.get(event.type, ()):
             if triggers.matches(trigger, event):
                 await self._triggered(trigger, event)
-        if event.type == RUN_FINISHED and event.data.get("kind") == "schedule":
-            await self._schedule_finished(
-                str(event.data.get("name")), str(event.data.get("state")), event.time
-            )
+        if event.type == RUN_FINISHED:
+            cause = event.data.get("cause") or {}
+            if cause.get("kind") == "schedule" and event.data.get("state") == "succeeded":
+                await self._schedule_succeeded(str(cause.get("name")), event.time)
 
     # --- triggers ----------------------------------------------------------------------------------------
 
@@ -130,10 +131,10 @@ class Reactions:
 
     # --- expectations ------------------------------------------------------------------------------------
 
-    async def _schedule_finished(self, schedule: str, state: str, at: datetime) -> None:
+    async def _schedule_succeeded(self, schedule: str, at: datetime) -> None:
         expected = self._expected.get(schedule)
         known = self._known.get(schedule)
-        if expected is None or state != "succeeded" or (known is not None and known.since > at):
+        if expected is None or (known is not None and known.since > at):
             return
         await self._remember(expected, succeeded(at))
 
@@ -148,9 +149,8 @@ class Reactions:
         data = {
             "schedule": schedule,
             "pipeline": expected.pipeline,
-            "within": expected.within.total_seconds(),
+            "within": format_duration(expected.within),
             "since": rfc3339(known.since),
-            "succeeded": known.succeeded,
         }
         event = Event(new_id(), OVERDUE, SOURCE, now, data, schedule)
         await self._remember(expected, known.model_copy(update={"told": True}), [event])

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from olympus.hephaestus import params as parameters
-from olympus.hephaestus.draft import RUN_FINISHED
+from olympus.hephaestus.draft import RUN_FINISHED, told
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.ports import DeclaredPipeline, Specs
 from olympus.hephaestus.recipe import digest_of
@@ -97,8 +97,8 @@ class Starts:
                 return known
         prepared = self.prepare(asked)
         if idempotency_key is not None:
-            told = orjson.dumps({"run": prepared.run.id, "request": asked_digest})
-            ops += [CheckAbsent(key), Put(key, told)]
+            ours = orjson.dumps({"run": prepared.run.id, "request": asked_digest})
+            ops += [CheckAbsent(key), Put(key, ours)]
         try:
             await self._bus.publish([prepared.event], [*ops, *prepared.ops])
         except TransactionConflict:
@@ -114,10 +114,10 @@ class Starts:
         entry = await self._kv.get(key)
         if entry is None:
             return None
-        told = orjson.loads(entry.value)
-        if told["request"] != asked_digest:
+        known = orjson.loads(entry.value)
+        if known["request"] != asked_digest:
             raise Conflict("this Idempotency-Key was used with another pipeline or other parameters")
-        return Started(told["run"], created=False)
+        return Started(known["run"], created=False)
 
     def prepare(self, asked: Asked) -> Prepared:
         """What `start` would commit; asks nobody. Raises as `start` does."""
@@ -164,12 +164,11 @@ class Starts:
             event=_kept(event),
             depth=event.depth + 1 if event is not None else 0,
         )
-        data = {"run": run.id, "pipeline": run.pipeline, "state": "failed", "message": reason}
-        data |= {"kind": run.cause.kind, "name": run.cause.name}
-        told = Event(
+        data = told(run, "failed", reason)
+        finished = Event(
             new_id(), RUN_FINISHED, SOURCE, now, data, run.id, cause=run.cause.event, depth=run.depth
         )
-        return Prepared(run, (CheckAbsent(keys.run(run.id)), Put(keys.run(run.id), run.to_bytes())), told)
+        return Prepared(run, (CheckAbsent(keys.run(run.id)), Put(keys.run(run.id), run.to_bytes())), finished)
 
     def _told(self, run: Run) -> Event:
         data = {"run": run.id, "pipeline": run.pipeline}

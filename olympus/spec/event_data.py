@@ -80,11 +80,18 @@ class Skipped(EventData):
     reason: str
 
 
+class RunCause(EventData):
+    event: str | None = None
+    kind: str
+    name: str = ""
+
+
 class RunChanged(EventData):
     run: str
     pipeline: str
     state: str
     reason: str = ""
+    cause: RunCause | None = None
 
 
 class StepFinished(EventData):
@@ -95,12 +102,14 @@ class StepFinished(EventData):
     exit: int | None = None
     node: str | None = None
     attempt: int = 1
+    reason: str = ""
 
 
 class Overdue(EventData):
     schedule: str
     pipeline: str
     within: str | None = None
+    since: str | None = None
 
 
 class NoteChanged(EventData):

@@ -18,6 +18,7 @@ from olympus.hermes.kv import CheckVersion, Put
 from olympus.kernel.errors import Conflict, Invalid, NotFound, Refused
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
+from olympus.spec.event_data import EVENT_DATA
 from olympus.testing.hephaestus import hephaestus_here, succeeds
 
 GREET = """
@@ -533,3 +534,20 @@ async def test_outputs_too_large_for_the_record_are_dropped_and_said(tmp_path):
         assert run.state == "succeeded"
         assert any("output was dropped" in one.message for one in run.steps)
         assert any(one.output for one in run.steps)
+
+
+async def test_events_are_as_their_schemas_say(tmp_path):
+    text = "steps: [{name: a, run: [a]}, {name: b, on: failure, run: [b]}]"
+    failing = by_step(a=Outcome(state="failed", exit=2))
+    async with hephaestus_here(tmp_path, {"p": text}, script=failing) as here:
+        await here.until(await here.start("p"))
+        here.specs.known_schedules["s"] = DeclaredSchedule("s", "p", timedelta(milliseconds=10))
+        await here.specs.tell()
+        await overdue(here, 1)
+        events, _ = await here.bus.history()
+        told = [event for event in events if event.type in EVENT_DATA]
+        assert {event.type.rpartition(".")[2] for event in told} == {
+            "run-started", "step-finished", "run-finished", "overdue",
+        }  # fmt: skip
+        for event in told:
+            EVENT_DATA[event.type].model_validate(dict(event.data))
