@@ -1,0 +1,239 @@
+"""A node's worker: takes its orders from Hermes, has Huey execute them, and tells how they ended.
+
+Each order is taken once (compare-and-set of its version), begun only after that is stored, and its end is in one
+transaction with the event that tells of it. After a restart it finds its orders again: what still runs is
+accompanied further, what ended left its exit code, what was never begun is begun, and the rest is `unknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from olympus.hephaestus import execute_http, execute_process
+from olympus.hephaestus.attempt import Attempt
+from olympus.hephaestus.execute_process import Tools
+from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, HttpAction, Order, Outcome, cancel_key
+from olympus.hephaestus.queue_huey import StepQueue
+from olympus.hermes import keys
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import Cas, CheckAbsent, Kv, Op, Snapshot, TransactionConflict
+from olympus.host.http_aiohttp import HttpClient
+from olympus.kernel.clock import rfc3339
+from olympus.kernel.errors import HermesUnreachable, OlympusError
+from olympus.kernel.events import Event
+from olympus.kernel.ids import new_id
+
+log = logging.getLogger("olympus.hephaestus")
+
+_CANCEL: Final = "/cancel"
+_RETRY: Final = 1.0
+WORKERS: Final = 32
+RUN_FINISHED: Final = "olympus.hephaestus.run-finished"
+_KEPT: Final = 86_400.0
+
+
+@dataclass(slots=True)
+class _Live:
+    """An order that was taken."""
+
+    order: Order
+    version: int
+    cancel: asyncio.Event = field(default_factory=asyncio.Event)
+    adopted: bool = False
+
+
+class Worker:
+    """Of one node. `trusted` checks an order's signature; it says why not, or nothing."""
+
+    def __init__(  # noqa: PLR0913 - a worker's surroundings
+        self,
+        kv: Kv,
+        bus: Bus,
+        node: str,
+        tools: Tools,
+        *,
+        state: Path,
+        client: HttpClient,
+        trusted: Callable[[Order], str | None] = lambda _: None,
+        workers: int = WORKERS,
+    ) -> None:
+        self._kv = kv
+        self._bus = bus
+        self._node = node
+        self._tools = tools
+        self._client = client
+        self._trusted = trusted
+        self._workers = workers
+        self._state = state
+        self._epoch_file = state / "worker.epoch"
+        self._live: dict[str, _Live] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. What runs then goes on, and is found at the next start."""
+        self._loop = asyncio.get_running_loop()
+        queue = StepQueue(self._state / "huey.db", self._execute, workers=self._workers)
+        first = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tidy())
+                async for snapshot in self._kv.watch(keys.orders(self._node)):
+                    self._look(snapshot, queue, group, first=first)
+                    first = False
+        finally:
+            queue.close()
+
+    async def _tidy(self) -> None:
+        """Workspaces of runs that succeeded go at once; the others are kept a while for a retry."""
+        await asyncio.to_thread(self._tools.workspaces.remove_older, _KEPT)
+        async for batch in self._bus.subscribe():
+            for event in batch.events:
+                if event.type == RUN_FINISHED and event.data.get("state") == "succeeded":
+                    run = str(event.data.get("run"))
+                    await asyncio.to_thread(self._tools.workspaces.remove_run, run)
+
+    def _look(self, snapshot: Snapshot, queue: StepQueue, group: asyncio.TaskGroup, *, first: bool) -> None:
+        prefix = keys.orders(self._node)
+        cancelled = {e.key.removesuffix(_CANCEL) for e in snapshot.entries if e.key.endswith(_CANCEL)}
+        seen: set[str] = set()
+        for entry in snapshot.entries:
+            if entry.key.endswith(_CANCEL):
+                continue
+            name = entry.key.removeprefix(prefix)
+            seen.add(name)
+            live = self._live.get(name)
+            if live is not None:
+                if entry.key in cancelled:
+                    live.cancel.set()
+                continue
+            order = Order.from_bytes(entry.value)
+            if order.state == "pending" and entry.key not in cancelled:
+                self._live[name] = _Live(order, entry.version)
+                group.create_task(self._take(name, queue))
+            elif order.state == "started" and first:
+                live = self._live[name] = _Live(order, entry.version, adopted=True)
+                if entry.key in cancelled:
+                    live.cancel.set()
+                queue.submit(name)
+        for name, live in self._live.items():
+            if name not in seen:
+                # Withdrawn while it runs: nobody waits for it any more.
+                live.cancel.set()
+
+    async def _take(self, name: str, queue: StepQueue) -> None:
+        live = self._live[name]
+        order = live.order.model_copy(update={"state": "started", "started_at": self._tools.clock.now()})
+        refusal = self._trusted(order) or self._outdated(order)
+        if refusal is not None:
+            log.warning("order_refused", extra={"order": name, "why": refusal})
+            await self._finish(
+                live, Outcome(state="failed", error=f"node {self._node} refused it: {refusal}")
+            )
+            return
+        key = keys.order(self._node, name)
+        ops: list[Op] = [Cas(key, order.to_bytes(), live.version), CheckAbsent(cancel_key(self._node, name))]
+        try:
+            written = await self._bus.publish([self._event(ORDER_STARTED, order)], ops, durable=False)
+        except TransactionConflict:
+            # Withdrawn or cancelled before we could take it, or changed: then we are told of it again.
+            del self._live[name]
+            return
+        except HermesUnreachable:
+            # It may be stored or not; the next look tells.
+            del self._live[name]
+            return
+        live.order, live.version = order, written[key]
+        queue.submit(name)
+
+    def _outdated(self, order: Order) -> str | None:
+        """Orders of a coordinator that was replaced are refused, also after a restart of ours."""
+        try:
+            highest = int(self._epoch_file.read_text())
+        except (FileNotFoundError, ValueError):
+            highest = 0
+        if order.node != self._node:
+            return f"it is for node {order.node}"
+        if order.epoch < highest:
+            return f"its epoch {order.epoch} is over: the highest seen is {highest}"
+        if order.epoch > highest:
+            part = self._epoch_file.with_suffix(".part")
+            part.write_text(str(order.epoch))
+            part.rename(self._epoch_file)
+        return None
+
+    def _execute(self, name: str) -> None:
+        """On a thread of Huey's: the step from its beginning to its end."""
+        if self._loop is not None and not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(self._carry_out(name), self._loop).result()
+
+    async def _carry_out(self, name: str) -> None:
+        live = self._live.get(name)
+        if live is not None:
+            await self._finish(live, await self._outcome(live))
+
+    async def _outcome(self, live: _Live) -> Outcome:
+        order = live.order
+        started = order.started_at
+        try:
+            if isinstance(order.action, HttpAction):
+                if live.adopted and self._was_begun(order):
+                    error = "Olympus was restarted while the request was under way"
+                    return Outcome(state="unknown", error=error, started_at=started)
+                return await execute_http.execute(order, live.cancel, self._tools, self._client)
+            if live.adopted:
+                found = await execute_process.adopt(order, live.cancel, self._tools)
+                if found is not None:
+                    return found
+            return await execute_process.execute(order, live.cancel, self._tools)
+        except OlympusError as error:
+            now = self._tools.clock.now()
+            return Outcome(state="failed", error=str(error), started_at=started, finished_at=now)
+        except OSError as error:
+            log.exception("step_broke", extra={"order": order.id})
+            now = self._tools.clock.now()
+            said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            return Outcome(state="failed", error=said, started_at=started, finished_at=now)
+
+    def _was_begun(self, order: Order) -> bool:
+        return Attempt.of(order, self._tools.runs).read()[0]
+
+    async def _finish(self, live: _Live, outcome: Outcome) -> None:
+        order = live.order.model_copy(update={"state": "finished", "outcome": outcome})
+        key = keys.order(self._node, order.id)
+        event = self._event(ORDER_FINISHED, order)
+        while True:
+            try:
+                await self._bus.publish([event], [Cas(key, order.to_bytes(), live.version)], durable=False)
+                break
+            except TransactionConflict:
+                entry = await self._kv.get(key)
+                if entry is None or Order.from_bytes(entry.value).state == "finished":
+                    break
+                live.version = entry.version
+            except HermesUnreachable as error:
+                log.info("outcome_waits", extra={"order": order.id, "why": str(error)})
+                await asyncio.sleep(_RETRY)
+        self._live.pop(order.id, None)
+
+    def _event(self, type_: str, order: Order) -> Event:
+        data = {
+            "order": order.id,
+            "run": order.run,
+            "pipeline": order.pipeline,
+            "step": order.step,
+            "node": order.node,
+            "attempt": order.attempt,
+            "startedAt": rfc3339(order.started_at) if order.started_at else None,
+        }
+        if order.outcome is not None:
+            data["outcome"] = order.outcome.to_json()
+        source = f"olympus/hephaestus/{self._node}"
+        now = self._tools.clock.now()
+        return Event(
+            new_id(), type_, source, now, data, order.run, self._node, cause=order.cause, depth=order.depth
+        )
