@@ -40,6 +40,7 @@ from olympus.zeus.model import Host, World
 from olympus.zeus.placement import place
 from olympus.zeus.plan import Declaration, plan, prune_refused
 from olympus.zeus.rollout import Seen, step
+from olympus.zeus.sweep import sweep_for_ever
 
 log = logging.getLogger("olympus.zeus")
 
@@ -78,6 +79,7 @@ class Controller:
             group.create_task(self._watch_members(reign))
             group.create_task(reign.watch_instances(group))
             group.create_task(reign.work())
+            group.create_task(sweep_for_ever(self._kv))
 
     async def _watch_members(self, reign: Reign) -> None:
         async for members in self._registry.watch():
