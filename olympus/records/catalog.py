@@ -5,6 +5,7 @@ Resources and the files that specs refer to are both there: who leads, or runs p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Final, Protocol
@@ -20,6 +21,9 @@ from olympus.records.document import Document, Moment
 from olympus.spec.catalog import Catalog
 
 _REMEMBERED: Final = 3
+
+
+log = logging.getLogger("olympus.zeus")
 
 
 class CommitInfo(Protocol):
@@ -102,5 +106,12 @@ class CatalogStore:
         """The applied catalog, now (once there is one) and after each change."""
         async for found in self._kv.watch(keys.CATALOG):
             for entry in found.entries:
-                if entry.key == keys.CATALOG:
-                    yield await self.load(CatalogRoot.from_bytes(entry.value))
+                if entry.key != keys.CATALOG:
+                    continue
+                try:
+                    catalog = await self.load(CatalogRoot.from_bytes(entry.value))
+                except NotFound as exc:
+                    # A later commit has replaced it already, or what comes next mends it.
+                    log.warning("catalog_not_read", extra={"reason": str(exc)})
+                    continue
+                yield catalog

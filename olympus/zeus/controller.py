@@ -131,7 +131,11 @@ class Reign:
         for entry in (await self._kv.scan(keys.NODES)).entries:
             name, _, what = entry.key.removeprefix(keys.NODES).partition("/")
             if what == "desired":
-                self._desired[name] = await load_desired(self._kv, entry.value)
+                try:
+                    self._desired[name] = await load_desired(self._kv, entry.value)
+                except (Invalid, NotFound) as exc:
+                    # It is written anew; its placement is lost, what runs there is not.
+                    log.warning("desired_not_read", extra={"node": name, "reason": str(exc)})
             elif what.startswith("instances/"):
                 instances.setdefault(name, []).append(entry)
         self._observed = {name: _instances(entries) for name, entries in instances.items()}

@@ -14,6 +14,7 @@ import orjson
 from olympus.hermes import keys
 from olympus.hermes.chunks import sweep
 from olympus.hermes.kv import Kv
+from olympus.kernel.errors import NotFound
 from olympus.records.blobs import load_desired
 
 EVERY: Final = 3600.0
@@ -26,7 +27,11 @@ async def sweep_for_ever(kv: Kv, every: float = EVERY) -> None:
     doomed: set[str] = set()
     while True:
         await asyncio.sleep(every)
-        doomed = await sweep_once(kv, doomed)
+        try:
+            doomed = await sweep_once(kv, doomed)
+        except NotFound:
+            # A document was replaced while it was read: look again next time.
+            doomed = set()
 
 
 async def sweep_once(kv: Kv, doomed: set[str]) -> set[str]:

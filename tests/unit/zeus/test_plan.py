@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 
 from olympus.records.desired import InstanceSpec, ProcessRun
+from olympus.records.instance import Instance
+from olympus.records.rollout import Rollout
 from olympus.zeus.model import Declared, Goal, Host, World
 from olympus.zeus.plan import Declaration, plan, prune_refused
 
@@ -92,3 +95,43 @@ def test_half_or_fewer_than_ten_is_allowed():
     assert prune_refused(names(20), names(10)) is None
     assert prune_refused(names(12), names(3)) is None
     assert prune_refused(set(), set()) is None
+
+
+def test_against_live_also_says_what_would_be_healed():
+    s = goal("s")
+    told = world(Host("n1"), n1=(s,))
+    dead = Instance(
+        service="s", node="n1", state="backoff", message="exit 1", since=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    live = World(told.hosts, told.desired, {"n1": {"s": dead}})
+    assert plan(declared("a", s), declared("a", s), live).actions == ()
+    (action,) = plan(declared("a", s), declared("a", s), live, live=True).actions
+    assert (action.verb, action.node, action.reason) == ("start", "n1", "backoff: exit 1")
+
+
+def test_a_node_that_is_only_observed_is_a_warning():
+    made = plan(Declaration(), declared("b", goal("s")), world(Host("n1", mode="observe")))
+    assert made.warnings == ("service s: node n1 is only observed, nothing is changed there",)
+
+
+def test_a_user_that_the_node_does_not_allow_is_a_warning():
+    spec = InstanceSpec(service="s", process=ProcessRun(command=("run",), user="root")).sealed()
+    as_root = Goal("s", "d", lambda labels: True, lambda host: spec)
+    refused = plan(Declaration(), declared("b", as_root), world(Host("n1")))
+    assert refused.warnings == ("service s: user root is not in allow.users of node n1",)
+    allowed = plan(Declaration(), declared("b", as_root), world(Host("n1", allow_users=("root",))))
+    assert allowed.warnings == ()
+
+
+def test_a_rollback_that_stands_is_not_planned_as_a_restart():
+    old, new = goal("s"), goal("s", "other")
+    told = world(Host("n1"), n1=(old,))
+    rollout = Rollout(service="s", goal="other", started=datetime(2026, 1, 1, tzinfo=UTC), failed="exit 1")
+    stands = World(told.hosts, told.desired, {}, {"s": rollout})
+    assert plan(declared("b", new), declared("b", new), stands).actions == ()
+
+
+def test_the_shape_that_programs_rely_on():
+    made = plan(declared("a"), declared("b", goal("s")), world(Host("n1"))).to_json()
+    assert set(made) == {"from", "to", "actions", "warnings"}
+    assert set(made["actions"][0]) == {"verb", "kind", "name", "node", "reason", "diff"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -383,3 +385,47 @@ async def test_a_remote_that_does_not_validate_changes_nothing_and_is_said_once(
         async with asyncio.timeout(10):
             while specs_status(await here.zeus.cluster())["conditions"][0]["status"] != "True":
                 await asyncio.sleep(0.05)
+
+
+async def test_a_tree_that_leaves_its_folder_is_refused(tmp_path: Path):
+    async with zeus_here(tmp_path / "state") as here:
+        clone = Clone(tmp_path / "clone", here.repository.path)
+        clone.commit({"a.yaml": service("web")})
+        blob = clone._git("rev-parse", "HEAD:a.yaml").stdout.strip()
+        for name in ("..", ".git", "a/b"):
+            inner = f"100644 {name}\0".encode() + bytes.fromhex(blob)
+            made = subprocess.run(
+                ["git", "hash-object", "-t", "tree", "--literally", "-w", "--stdin"],
+                cwd=clone.path,
+                input=inner,
+                capture_output=True,
+                check=True,
+            )
+            tree = made.stdout.decode().strip()
+            commit = clone._git("commit-tree", tree, "-m", "evil").stdout.strip()
+            ok, said = await clone.send(f"{commit}:refs/heads/main")
+            assert not ok, said
+            assert here.repository.head() is None
+
+
+async def test_names_cannot_write_to_the_pushers_terminal(tmp_path: Path):
+    async with zeus_here(tmp_path / "state") as here:
+        clone = Clone(tmp_path / "clone", here.repository.path)
+        ok, said, _ = await clone.push({"a\x1b[31m\u202e.yaml": service("web")})
+        assert not ok
+        assert "\x1b" not in said
+        assert "\u202e" not in said
+        assert "refused: a\\x1b[31m\\u202e.yaml: " in said
+
+
+async def test_a_repository_is_untouched_by_a_hook_that_cannot_reach_a_stopped_socket(tmp_path: Path):
+    state = tmp_path / "state"
+    async with zeus_here(state) as here:
+        path = here.repository.path
+    # A socket file that a killed Olympus left behind.
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as left:
+        left.bind(str(state / "push.sock"))
+    clone = Clone(tmp_path / "clone", path)
+    ok, said, _ = await clone.push({"a.yaml": service("web")})
+    assert ok, said
+    assert "applies when Olympus starts" in said

@@ -1,0 +1,11 @@
+"""The steward: Zeus's hand on each node. It makes the node what `nodes/NODE/desired` says, and keeps it so.
+
+consumes  `nodes/NODE/desired`
+emits     `olympus.zeus.service-failed`, `service-recovered`, `service-crashlooping`, `healed`
+owns      `nodes/NODE/instances/SERVICE`, written when something changed, in the transaction of its events
+
+model, core   one service's life, decided purely        service      the node's services, performed
+unit_process  processes of our own                      unit_systemd units that systemd runs
+checks        http, tcp, command                        files        what a service needs on disk
+output        what services write, rotated without losing a line
+"""
