@@ -6,9 +6,9 @@ import re
 from datetime import timedelta
 from typing import Final
 
-PATTERN: Final = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
+PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(PATTERN)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX: Final = timedelta(days=3650)
@@ -18,10 +18,10 @@ def parse_duration(text: str) -> timedelta:
     """Raises ValueError, saying what a duration looks like."""
     if not isinstance(text, str) or not _WHOLE.fullmatch(text) or len(text) > 64:
         raise ValueError(f"{text!r} is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m")
-    total = timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)))
-    if total > _MAX:
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > _MAX.total_seconds():
         raise ValueError(f"{text!r} is longer than ten years")
-    return total
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:

@@ -53,25 +53,31 @@ def _errors(document: RawDocument) -> Iterator[Diagnostic]:
             ("apiVersion",),
             f"{_shown(value['apiVersion'])} is no known version: write {API_VERSION}",
         )
-    kind = value.get("kind")
-    if "kind" in value and kind not in KINDS:
-        hint = did_you_mean(str(kind), KINDS) or f": write one of {', '.join(KINDS)}"
-        yield _at(document, ("kind",), f"{_shown(kind)} is no kind{hint}")
+    kind = _kind(value)
+    if "kind" in value and kind is None:
+        hint = did_you_mean(str(value["kind"]), KINDS) or f": write one of {', '.join(KINDS)}"
+        yield _at(document, ("kind",), f"{_shown(value['kind'])} is no kind{hint}")
     if "metadata" in value:
         yield from _model_errors(document, ("metadata",), Metadata, value["metadata"])
-    if kind in KINDS and "spec" in value:
+    if kind is not None and "spec" in value:
         yield from _model_errors(document, ("spec",), KINDS[kind], value["spec"])
+
+
+def _kind(value: Mapping[str, Any]) -> str | None:
+    kind = value.get("kind")
+    return kind if isinstance(kind, str) and kind in KINDS else None
 
 
 def _schema_errors(document: RawDocument, known: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
     value = document.value
-    if not isinstance(value, dict) or value.get("kind") not in KINDS:
+    kind = _kind(value) if isinstance(value, dict) else None
+    if kind is None:
         return
     said: dict[tuple[int, int], str] = {}
     for one in known:
         place = (one.line, one.column)
         said[place] = f"{said.get(place, '')} {one.message}"
-    for flaw in flaws(value["kind"], value):
+    for flaw in flaws(kind, value):
         if (
             flaw.excludes
             and isinstance(flaw.given, dict)

@@ -125,8 +125,8 @@ def spec_files(tree: SpecTree) -> list[str]:
 class Ignored:
     """What an `.olympusignore` at the top names. As in .gitignore: a pattern without '/' is about any name in a
     path, one with '/' about the path from the top; '*' and '?' stop at '/', '**' does not; 'x/' is a folder with
-    all that is in it; a later '!pattern' takes back; '#' begins a comment. Lines over 500 characters, and those after the
-    thousandth, mean nothing.
+    all that is in it; a later '!pattern' takes back; '#' begins a comment. Lines over 500
+    characters, and those after the thousandth, mean nothing.
     """
 
     def __init__(self, content: bytes) -> None:
