@@ -20,6 +20,8 @@ from olympus.records.instance import Instance
 from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
+from olympus.spec.catalog import Catalog, Resource
+from olympus.spec.kinds import API_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,37 @@ class _Verdict:
                 ("Stalled", self.stalled),
             )
         ]
+
+
+def shown(resource: Resource, cluster: Cluster) -> dict[str, Any]:
+    """`{apiVersion, kind, metadata, spec, status}` of what git declares."""
+    replicas: int | None = 1
+    if resource.kind == "Service":
+        declared = resource.spec.nodes.replicas
+        replicas = None if declared == "each" else declared
+    return resource.to_json() | {
+        "status": resource_status(resource.kind, resource.name, cluster, replicas=replicas)
+    }
+
+
+def shown_all(kind: str, catalog: Catalog | None, cluster: Cluster) -> list[dict[str, Any]]:
+    """All of a kind, by name; of nodes also those that registered themselves without a document in git."""
+    declared = [] if catalog is None else catalog.all(kind)
+    items = [shown(one, cluster) for one in declared]
+    if kind == "Node":
+        names = set(cluster.hosts) - {one.name for one in declared}
+        items += [_undeclared(name, cluster) for name in names]
+    return sorted(items, key=lambda item: str(item["metadata"]["name"]))
+
+
+def _undeclared(name: str, cluster: Cluster) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {}, "annotations": {}},
+        "spec": {},
+        "status": node_status(name, cluster),
+    }
 
 
 def resource_status(kind: str, name: str, cluster: Cluster, *, replicas: int | None = 1) -> dict[str, Any]:

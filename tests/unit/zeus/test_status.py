@@ -9,7 +9,8 @@ from olympus.records.hosts import HostRecord
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
 from olympus.records.rollout import Rollout
-from olympus.records.status import Cluster, resource_status
+from olympus.records.status import Cluster, resource_status, shown_all
+from olympus.spec.catalog import Catalog, resource_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = InstanceSpec(service="s", process=ProcessRun(command=("run",))).sealed()
@@ -111,3 +112,24 @@ def test_a_schedule_is_ready_when_applied_and_not_when_suspended():
     intent = Intent(id="1", do="suspend", at=NOW, suspended=True)
     suspended = cluster(intents={("schedule", "x"): intent})
     assert conditions(suspended, "Schedule", "x")["Ready"] == ("False", "Suspended")
+
+
+def test_resources_are_shown_with_spec_and_status():
+    spec = {"run": {"process": {"command": ["run"]}}, "nodes": {"replicas": "each"}}
+    web = resource_of({"kind": "Service", "metadata": {"name": "s", "labels": {"team": "a"}}, "spec": spec})
+    (item,) = shown_all("Service", Catalog([web]), cluster(instance()))
+    assert set(item) == {"apiVersion", "kind", "metadata", "spec", "status"}
+    assert item["metadata"]["labels"] == {"team": "a"}
+    assert item["spec"] == spec
+    assert item["status"]["desired"] == 1
+    assert item["status"]["instances"][0]["state"] == "running"
+
+
+def test_hosts_without_a_document_are_nodes_too():
+    declared = resource_of({"kind": "Node", "metadata": {"name": "n1"}, "spec": {}})
+    items = shown_all("Node", Catalog([declared]), cluster(instance()))
+    assert [(one["metadata"]["name"], one["status"]["alive"]) for one in items] == [
+        ("n1", True),
+        ("n2", True),
+    ]
+    assert [one["metadata"]["name"] for one in shown_all("Node", None, cluster())] == ["n1", "n2"]
