@@ -292,3 +292,23 @@ async def test_the_same_offer_twice_is_answered_twice_and_written_once(tmp_path:
         assert again.applied
         assert again.summary == "no changes"
         assert len(await here.events("olympus.zeus.applied")) == 1
+
+
+async def test_a_standby_takes_over_and_goes_on(tmp_path: Path):
+    async with world(tmp_path, "a", leads=False) as here, asyncio.TaskGroup() as group:
+        first, second = (
+            group.create_task(
+                Controller(here.kv, here.bus, here.registry, here.catalogs, here.clock).run(
+                    Lease(here.kv, ROLE, holder)
+                )
+            )
+            for holder in ("n1", "n2")
+        )
+        await here.offer("r1", service("agent", nodes="{replicas: each}"))
+        epoch = await here.kv.get(keys.epoch(ROLE))
+        first.cancel()
+        await here.registry.register(Member("b", "127.0.0.1"))
+        document = await here.until("b", lambda one: one.instances)
+        assert epoch is not None
+        assert document.epoch == int(epoch.value) + 1
+        second.cancel()

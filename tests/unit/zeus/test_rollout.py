@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
 from olympus.records.desired import InstanceSpec, ProcessRun
 from olympus.records.instance import Instance
 from olympus.records.rollout import Rollout
@@ -197,3 +201,73 @@ def test_a_dead_host_does_not_hold_up_the_others():
     made = step(goal("2"), list(hosts.values()), hosts, Seen(cluster.current, cluster.observed), cluster.now)
     commands = {name: spec.process.command[0] for name, spec in made.specs.items() if spec.process}
     assert commands == {"n0": "2", "n1": "2", "n2": "1"}
+
+
+class Chaos(RuleBasedStateMachine):
+    """Versions, restarts, crashes and time in any order; hosts obey at the next tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = Cluster(tuple(f"n{number}" for number in range(5)), bad=frozenset({"7", "8", "9"}))
+        self.version = "1"
+        self.token = ""
+        self.away = 2
+        self.cluster.tick(self.goal())
+        self.cluster.tick(self.goal(), seconds=60)
+
+    def goal(self) -> Goal:
+        return goal(self.version, token=self.token, max_unavailable=self.away)
+
+    @rule(version=st.sampled_from("123456789"))
+    def declare(self, version: str) -> None:
+        self.version = version
+
+    @rule(token=st.sampled_from(["a", "b", "c"]))
+    def order_restart(self, token: str) -> None:
+        self.token = token
+
+    @rule(node=st.integers(0, 4))
+    def crash(self, node: int) -> None:
+        seen = self.cluster.observed.get(f"n{node}")
+        if seen is not None:
+            fallen = {"state": "backoff", "healthy": False, "healthy_since": None, "since": self.cluster.now}
+            self.cluster.observed[f"n{node}"] = seen.model_copy(update=fallen)
+
+    @rule(node=st.integers(0, 4))
+    def recover(self, node: int) -> None:
+        seen = self.cluster.observed.get(f"n{node}")
+        if seen is not None and seen.state == "backoff":
+            well = {"state": "running", "healthy": True, "healthy_since": self.cluster.now}
+            self.cluster.observed[f"n{node}"] = seen.model_copy(update=well)
+
+    @rule(seconds=st.integers(0, 90))
+    def tick(self, seconds: int) -> None:
+        healthy_before = self.healthy()
+        before = dict(self.cluster.current)
+        self.cluster.tick(self.goal(), seconds=seconds)
+        taken = [
+            name
+            for name in healthy_before
+            if (before[name].generation, before[name].restart_token)
+            != (self.cluster.current[name].generation, self.cluster.current[name].restart_token)
+        ]
+        # However it got here: no step takes more than may be away from those that work.
+        assert not taken or len(healthy_before) - len(taken) >= 5 - self.away
+        assert set(self.cluster.current) == set(self.cluster.names)
+
+    def healthy(self) -> list[str]:
+        return [name for name, seen in self.cluster.observed.items() if seen.healthy is True]
+
+    def teardown(self) -> None:
+        """A version that works is everywhere in the end, whatever was before it."""
+        self.version = "good"
+        for name in self.cluster.names:
+            self.recover(int(name[1:]))
+        for _ in range(20):
+            self.cluster.tick(self.goal(), seconds=45)
+        assert set(self.cluster.versions().values()) == {"good"}
+        assert self.cluster.rollout is None
+
+
+TestChaos = Chaos.TestCase
+TestChaos.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
