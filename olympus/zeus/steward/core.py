@@ -226,6 +226,8 @@ def _exited(state: Supervised, fact: Exited, now: datetime) -> Made:
     if not state.manage or state.spec.suspended:
         state = _show(state, now, state="stopped", reason="Exited", message=_how(fact.code))
         return Decision(state, (WakeAt(None),))
+    if state.record.reason == "CheckFailed":
+        return _failed(state, now, "CheckFailed", state.record.message)
     return _failed(state, now, "Exited", _how(fact.code))
 
 
@@ -321,10 +323,10 @@ def _how(code: int | None) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _show(state: Supervised, now: datetime, **update: Any) -> Supervised:
+def _show(supervised: Supervised, now: datetime, /, **update: Any) -> Supervised:
     """The record with `update`; `since` moves with `state`."""
-    record = state.record
+    record = supervised.record
     if "state" in update and update["state"] != record.state:
         update["since"] = now
     changed = {name: value for name, value in update.items() if getattr(record, name) != value}
-    return replace(state, record=record.model_copy(update=changed)) if changed else state
+    return replace(supervised, record=record.model_copy(update=changed)) if changed else supervised

@@ -1,0 +1,390 @@
+"""The steward at work: an actor with a key for each service of this node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from olympus.actor import Actor, Decided
+from olympus.hermes import keys
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import Delete, Kv, Op, Put
+from olympus.host.http_aiohttp import HttpClient
+from olympus.host.process import Identity, reap
+from olympus.host.users import default_user, resolve_user
+from olympus.kernel.clock import Clock
+from olympus.kernel.errors import HermesUnreachable, OlympusError, Refused
+from olympus.kernel.events import Event
+from olympus.kernel.ids import new_id
+from olympus.records.blobs import load_blob, load_desired
+from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired
+from olympus.records.instance import Instance
+from olympus.zeus.steward import checks, files
+from olympus.zeus.steward.core import decide
+from olympus.zeus.steward.model import (
+    Checked,
+    DependenciesChanged,
+    Desired,
+    Due,
+    Exited,
+    Fact,
+    FilesChanged,
+    Forget,
+    Reload,
+    Removed,
+    Start,
+    Started,
+    StartFailed,
+    StewardEffect,
+    Stop,
+    Supervised,
+    Tell,
+    WakeAt,
+    WriteFiles,
+)
+from olympus.zeus.steward.ports import Unit
+from olympus.zeus.steward.unit_process import ProcessUnit
+from olympus.zeus.steward.unit_systemd import SystemdUnit
+
+log = logging.getLogger("olympus.zeus")
+
+Made = Decided[str, Supervised, StewardEffect]
+_PER_TRANSACTION: Final = 50
+_CARE: Final = 5.0
+_DEPENDENCIES: Final = 1.0
+_DRIFT_EVERY: Final = 6
+_RETRY: Final = 1.0
+
+
+class Steward:
+    """Of one node. `state` is the folder that outlives us."""
+
+    def __init__(  # noqa: PLR0913 - a steward's surroundings
+        self, kv: Kv, bus: Bus, clock: Clock, node: str, *, state: Path, client: HttpClient
+    ) -> None:
+        self._kv = kv
+        self._bus = bus
+        self._clock = clock
+        self._node = node
+        self._client = client
+        self._processes = ProcessUnit(state / "services")
+        self._systemd = SystemdUnit(self._blob)
+        self._epoch_file = state / "steward.epoch"
+        self._desired = NodeDesired(node=node, epoch=0, revision="")
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._causes: dict[str, str] = {}
+        self._adopted = asyncio.Event()
+        self._actor: Actor[str, Supervised, Fact, StewardEffect] = Actor(
+            clock=clock, decide=decide, perform=self._perform, wake=lambda _: Due()
+        )
+
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set when the services that survived our restart are adopted."""
+        return self._adopted
+
+    async def run(self) -> None:
+        """Until cancelled; services go on then, and are found at the next start."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._actor.run())
+            group.create_task(self._follow())
+            group.create_task(self._care())
+            group.create_task(self._follow_dependencies())
+
+    async def _follow(self) -> None:
+        async for snapshot in self._kv.watch(keys.desired(self._node)):
+            entry = next((e for e in snapshot.entries if e.key == keys.desired(self._node)), None)
+            if entry is not None:
+                desired = await load_desired(self._kv, entry.value)
+                if self._is_current(desired):
+                    await self._take(desired)
+            self._adopted.set()
+
+    def _is_current(self, desired: NodeDesired) -> bool:
+        """What a controller that was replaced wrote is refused, also after a restart of ours."""
+        try:
+            highest = int(self._epoch_file.read_text())
+        except (FileNotFoundError, ValueError):
+            highest = 0
+        if desired.epoch < highest:
+            log.warning("desired_state_refused", extra={"epoch": desired.epoch, "highest": highest})
+            return False
+        if desired.epoch > highest:
+            part = self._epoch_file.with_suffix(".part")
+            part.write_text(str(desired.epoch))
+            part.rename(self._epoch_file)
+        return True
+
+    async def _take(self, desired: NodeDesired) -> None:
+        self._desired = desired
+        manage = desired.mode == "manage"
+        known = await self._known() if not self._adopted.is_set() else {}
+        wanted = {spec.service: spec for spec in desired.instances}
+        for name, spec in wanted.items():
+            fact = Desired(spec, manage, self._are_ready(spec.depends_on), node=self._node)
+            if self._actor.state(name) is None:
+                fact = await self._with_survivor(fact, known.get(name))
+            self._actor.tell(name, fact)
+        for name in self._actor.states().keys() - wanted.keys():
+            self._actor.tell(name, Removed())
+        if not self._adopted.is_set():
+            await self._remove_leftovers(known, wanted)
+
+    async def _known(self) -> dict[str, Instance]:
+        prefix = keys.instances(self._node)
+        entries = (await self._kv.scan(prefix)).entries
+        return {entry.key.removeprefix(prefix): Instance.from_bytes(entry.value) for entry in entries}
+
+    async def _with_survivor(self, fact: Desired, known: Instance | None) -> Desired:
+        try:
+            identity = await self._unit(fact.spec).find(fact.spec)
+        except OlympusError as error:
+            log.info("not_found", extra={"service": fact.spec.service, "why": str(error)})
+            identity = None
+        if identity is None:
+            return Desired(fact.spec, fact.manage, fact.ready, fact.node, known=known)
+        log.info("adopted", extra={"service": fact.spec.service, "pid": identity.pid})
+        self._watch(fact.spec, identity)
+        since = known.since if known else self._clock.now()
+        return Desired(fact.spec, fact.manage, fact.ready, fact.node, identity, since, known)
+
+    async def _remove_leftovers(self, known: Mapping[str, Instance], wanted: Mapping[str, object]) -> None:
+        """Services that were withdrawn while we were away."""
+        for name in ({*known, *self._processes.known()}) - wanted.keys():
+            await self._processes.forget(name)
+            await self._kv.transact([Delete(keys.instance(self._node, name))])
+
+    # --- performing --------------------------------------------------------------------------------------
+
+    async def _perform(self, batch: Sequence[Made]) -> None:
+        for made in batch:
+            for effect in made.effects:
+                self._do(made.key, effect)
+        changed = [made for made in _last_of_each(batch) if _is_worth_telling(made)]
+        for i in range(0, len(changed), _PER_TRANSACTION):
+            await self._store(changed[i : i + _PER_TRANSACTION])
+
+    def _do(self, service: str, effect: StewardEffect) -> None:
+        match effect:
+            case WakeAt():
+                self._actor.wake_at(service, effect.when)
+            case Start():
+                self._begin(service, self._start(effect.spec))
+            case Stop():
+                self._begin(service, self._stop(effect.spec, effect.identity))
+            case Reload():
+                self._spawn(self._reload(effect))
+            case WriteFiles():
+                self._spawn(self._write_files(effect.spec))
+            case Forget():
+                self._spawn(self._processes.forget(service))
+
+    async def _store(self, part: Sequence[Made]) -> None:
+        events: list[Event] = []
+        ops: list[Op] = []
+        for made in part:
+            events += [self._event(made, effect) for effect in made.effects if isinstance(effect, Tell)]
+            key = keys.instance(self._node, made.key)
+            ops.append(Delete(key) if made.after is None else Put(key, made.after.record.to_bytes()))
+        while True:
+            try:
+                await self._bus.publish(events, ops, durable=False)
+                break
+            except HermesUnreachable as error:
+                # Services are kept alive all the same; what there is to tell waits.
+                log.info("status_waits", extra={"why": str(error)})
+                await asyncio.sleep(_RETRY)
+        for event in events:
+            said = {"service": event.data["service"], "why": event.data["reason"]}
+            log.info(event.type.rpartition(".")[2], extra=said)
+
+    def _event(self, made: Made, effect: Tell) -> Event:
+        record = (made.after or made.before).record  # type: ignore[union-attr]
+        data = {
+            "service": made.key,
+            "state": record.state,
+            "reason": effect.reason,
+            "restarts": record.restarts,
+            "node": self._node,
+        }
+        event_id = new_id()
+        # What comes of a failure names it as its cause.
+        cause = self._causes.get(made.key) if effect.what != "service-failed" else None
+        self._causes[made.key] = event_id
+        source = f"olympus/zeus/{self._node}"
+        return Event(
+            event_id,
+            f"olympus.zeus.{effect.what}",
+            source,
+            self._clock.now(),
+            data,
+            made.key,
+            self._node,
+            cause,
+            depth=1 if cause else 0,
+        )
+
+    def _begin(self, service: str, work: object) -> None:
+        """Starting and stopping end whatever watched the process before."""
+        old = self._tasks.pop(service, None)
+        if old is not None:
+            old.cancel()
+        if self._group is not None:
+            self._tasks[service] = self._group.create_task(work)  # type: ignore[arg-type]
+
+    def _spawn(self, work: object) -> None:
+        if self._group is not None:
+            self._group.create_task(work)  # type: ignore[arg-type]
+
+    async def _start(self, spec: InstanceSpec) -> None:
+        try:
+            identity = await self._unit(spec).start(spec, self._desired.allow_users)
+        except (OlympusError, OSError) as error:
+            self._actor.tell(spec.service, StartFailed(str(error)))
+            return
+        self._actor.tell(spec.service, Started(identity))
+        if identity is not None:
+            await self._accompany(spec, identity)
+
+    async def _stop(self, spec: InstanceSpec, identity: Identity | None) -> None:
+        code = None
+        try:
+            await self._unit(spec).stop(spec, identity)
+            if identity is not None:
+                code = await self._unit(spec).ended(spec, identity)
+        except (OlympusError, OSError) as error:
+            log.warning("stop_failed", extra={"service": spec.service, "why": str(error)})
+        self._actor.tell(spec.service, Exited(code, identity))
+
+    def _watch(self, spec: InstanceSpec, identity: Identity) -> None:
+        self._begin(spec.service, self._accompany(spec, identity))
+
+    async def _accompany(self, spec: InstanceSpec, identity: Identity) -> None:
+        """While it lives: its checks; then: how it ended."""
+        async with asyncio.TaskGroup() as group:
+            looking = [group.create_task(self._check(spec, i)) for i in range(len(spec.checks))]
+            code = await self._unit(spec).ended(spec, identity)
+            for task in looking:
+                task.cancel()
+        self._actor.tell(spec.service, Exited(code, identity))
+
+    async def _check(self, spec: InstanceSpec, index: int) -> None:
+        check = spec.checks[index]
+        scope = f"check/{spec.service}/{index}"
+        # A service that has just been started gets a moment, but is not kept waiting for a whole round.
+        pause = min(0.2, check.every)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                user = resolve_user(spec.process.user if spec.process else None, self._desired.allow_users)
+            except Refused:
+                user = default_user()
+            passing, said = await checks.perform(check, self._client, user=user, scope=scope)
+            self._actor.tell(spec.service, Checked(index, passing, said))
+            pause = check.every
+
+    async def _reload(self, effect: Reload) -> None:
+        try:
+            await self._unit(effect.spec).reload(effect.spec, effect.identity)
+        except OlympusError as error:
+            log.warning("reload_failed", extra={"service": effect.spec.service, "why": str(error)})
+
+    async def _write_files(self, spec: InstanceSpec) -> list[str]:
+        written = []
+        for file in spec.files:
+            if files.differs(file):
+                try:
+                    files.write(file, await self._blob(file.content))
+                    written.append(file.path)
+                except (OlympusError, OSError) as error:
+                    log.warning("file_not_written", extra={"path": file.path, "why": str(error)})
+        return written
+
+    # --- what goes on by itself --------------------------------------------------------------------------
+
+    async def _care(self) -> None:
+        """Output that grows, orphans that ended, files that drifted."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(_CARE)
+            rounds += 1
+            reap()
+            for name, state in self._actor.states().items():
+                if state.spec.process is not None and self._processes.output(name).rotate():
+                    log.info("output_rotated", extra={"service": name})
+                healable = (
+                    state.spec.files and state.manage and not state.spec.suspended and not state.removed
+                )
+                if healable and rounds % _DRIFT_EVERY == 0:
+                    drifted = await self._write_files(state.spec)
+                    if drifted:
+                        self._actor.tell(name, FilesChanged(tuple(drifted)))
+
+    async def _follow_dependencies(self) -> None:
+        """Those that wait for others: here by what we know, elsewhere by what other stewards tell."""
+        while True:
+            await asyncio.sleep(_DEPENDENCIES)
+            waiting = {
+                name: state
+                for name, state in self._actor.states().items()
+                if not state.ready and state.spec.depends_on
+            }
+            if not waiting:
+                continue
+            elsewhere = await self._healthy_elsewhere(
+                {d for s in waiting.values() for d in s.spec.depends_on}
+            )
+            for name, state in waiting.items():
+                if all(self._is_healthy(one) or one in elsewhere for one in state.spec.depends_on):
+                    self._actor.tell(name, DependenciesChanged(True))
+
+    async def _healthy_elsewhere(self, services: set[str]) -> set[str]:
+        found: set[str] = set()
+        unknown = {one for one in services if self._actor.state(one) is None}
+        if unknown:
+            try:
+                entries = (await self._kv.scan(keys.NODES)).entries
+            except OlympusError:
+                return found
+            for entry in entries:
+                service = entry.key.rpartition("/instances/")[2]
+                if service in unknown and "/instances/" in entry.key:
+                    instance = Instance.from_bytes(entry.value)
+                    if instance.state == "running" and instance.healthy is not False:
+                        found.add(service)
+        return found
+
+    def _are_ready(self, services: Sequence[str]) -> bool:
+        return all(self._is_healthy(one) for one in services)
+
+    def _is_healthy(self, service: str) -> bool:
+        state = self._actor.state(service)
+        return state is not None and state.record.state == "running" and state.record.healthy is not False
+
+    def _unit(self, spec: InstanceSpec) -> Unit:
+        return self._systemd if spec.systemd is not None else self._processes
+
+    async def _blob(self, ref: BlobRef) -> bytes:
+        return await load_blob(self._kv, ref)
+
+
+def _last_of_each(batch: Sequence[Made]) -> list[Made]:
+    """A service's decisions of a batch as one: its first before, its last after, all effects."""
+    merged: dict[str, Made] = {}
+    for made in batch:
+        old = merged.get(made.key)
+        merged[made.key] = (
+            made if old is None else Decided(made.key, old.before, made.after, old.effects + made.effects)
+        )
+    return list(merged.values())
+
+
+def _is_worth_telling(made: Made) -> bool:
+    before = made.before.record if made.before else None
+    after = made.after.record if made.after else None
+    return before != after or any(isinstance(effect, Tell) for effect in made.effects)
