@@ -271,7 +271,7 @@ class SpecRepository:
                 extra={"GIT_ALLOW_PROTOCOL": _PROTOCOLS + (":http" if _is_local_http(url) else "")},
                 timeout=timeout,
             )
-        except (GitFailed, subprocess.TimeoutExpired) as exc:
+        except GitFailed as exc:
             raise RetryLater(f"{without_password(url)}: {exc}", after=30) from exc
         return self._git("rev-parse", "--verify", ref).strip()
 
@@ -300,15 +300,20 @@ class SpecRepository:
         timeout: float = 30.0,
     ) -> str:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        done = subprocess.run(
-            [_GIT, *arguments],
-            input=stdin,
-            capture_output=True,
-            env={**inherited, **self._environment(quarantine), **(extra or {})},
-            cwd=self.path,
-            timeout=timeout,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [_GIT, *arguments],
+                input=stdin,
+                capture_output=True,
+                env={**inherited, **self._environment(quarantine), **(extra or {})},
+                cwd=self.path,
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as exc:
+            raise GitFailed(127, "git is not on PATH, and Olympus needs it") from exc
+        except subprocess.TimeoutExpired as exc:
+            raise GitFailed(124, f"git {arguments[0]} did not end within {timeout:.0f} s") from exc
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise GitFailed(done.returncode, said or f"git {arguments[0]} ended with {done.returncode}")
