@@ -55,7 +55,15 @@ class DeclaredSchedule:
 
 
 class Specs(Protocol):
-    """The applied catalog and the registered nodes, as they are known now; asks nobody."""
+    """The applied catalog and the registered nodes, as they are known now; only `current` asks Hermes."""
+
+    async def ready(self) -> None:
+        """Waits until catalog and nodes have been read once."""
+        ...
+
+    async def current(self) -> None:
+        """Reads the catalog anew where another one was applied: who has just pushed, starts what was pushed."""
+        ...
 
     def version(self) -> int:
         """Grows with every change of what the other methods answer."""

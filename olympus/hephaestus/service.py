@@ -84,6 +84,7 @@ class Hephaestus:
 
     async def lead(self, term: Term) -> None:
         """Until cancelled, or until another leader has written: then Conflict is raised."""
+        await self._means.specs.ready()
         leadership = _Leadership(self._means, term, self._signer)
         bus = self._means.bus
         # Before anything is read: what happens from now on is told, what was before is in the records.

@@ -8,7 +8,7 @@ from typing import Any
 
 from olympus.hephaestus.ports import DeclaredNode, DeclaredPipeline, DeclaredSchedule, DeclaredSecret
 from olympus.hermes import keys
-from olympus.hermes.kv import Kv
+from olympus.hermes.kv import Entry, Kv
 from olympus.hermes.registry import Member, Registry
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.desired import BlobRef
@@ -18,7 +18,7 @@ from olympus.spec.duration import parse_duration
 
 
 class CatalogSpecs:
-    """`run` follows; until it has read once, nothing is declared (see `ready`)."""
+    """`run` follows; before `ready`, nothing is declared."""
 
     def __init__(self, kv: Kv, catalogs: CatalogStore, registry: Registry) -> None:
         self._kv = kv
@@ -32,7 +32,9 @@ class CatalogSpecs:
         self._suspended: frozenset[str] = frozenset()
         self._known_pipelines: dict[str, DeclaredPipeline] = {}
         self._known_nodes: tuple[DeclaredNode, ...] = ()
-        self.ready = asyncio.Event()
+        self._root_version = 0
+        self._seen_catalog = asyncio.Event()
+        self._seen_members = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -43,17 +45,25 @@ class CatalogSpecs:
 
     async def _follow_catalog(self) -> None:
         async for snapshot in self._kv.watch(keys.CATALOG):
-            for entry in snapshot.entries:
-                if entry.key == keys.CATALOG:
-                    root = CatalogRoot.from_bytes(entry.value)
-                    self._catalog = await self._catalogs.load(root)
-                    self._files = root.files
+            found = next((entry for entry in snapshot.entries if entry.key == keys.CATALOG), None)
+            await self._read(found)
+            self._seen_catalog.set()
+
+    async def _read(self, entry: Entry | None) -> None:
+        # The watch may come with what `current` has read already, or with what is older.
+        if entry is not None and entry.version != self._root_version:
+            root = CatalogRoot.from_bytes(entry.value)
+            catalog = await self._catalogs.load(root)
+            self._root_version = entry.version
+            self._catalog, self._files = catalog, root.files
             await self._publish()
 
     async def _follow_members(self) -> None:
         async for members in self._registry.watch():
             self._members = members
             await self._publish()
+            if members:
+                self._seen_members.set()
 
     async def _follow_intents(self) -> None:
         prefix = keys.INTENTS + "schedule/"
@@ -73,8 +83,6 @@ class CatalogSpecs:
         async with self._changed:
             self._version += 1
             self._changed.notify_all()
-        if self._members:
-            self.ready.set()
 
     def _declared(self, name: str, spec: Mapping[str, Any]) -> DeclaredPipeline:
         wanted = (spec.get("workspace") or {}).get("files") or ()
@@ -99,6 +107,13 @@ class CatalogSpecs:
         for name, member in members.items():
             out.setdefault(name, DeclaredNode(name, address=member.address, alive=member.alive))
         return tuple(out[name] for name in sorted(out))
+
+    async def ready(self) -> None:
+        await self._seen_catalog.wait()
+        await self._seen_members.wait()
+
+    async def current(self) -> None:
+        await self._read(await self._kv.get(keys.CATALOG))
 
     # --- Specs -------------------------------------------------------------------------------------------
 

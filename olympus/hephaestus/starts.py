@@ -88,6 +88,7 @@ class Starts:
         Raises NotFound (no such pipeline), Invalid (its parameters), Refused (too deep, too large), Conflict
         (the key was used for another request).
         """
+        await self._specs.current()
         ops: list[Op] = []
         asked_digest = _digest(asked)
         if idempotency_key is not None:

@@ -53,6 +53,12 @@ class SpecsGiven:
             self._version += 1
             self._stirred.notify_all()
 
+    async def ready(self) -> None:
+        """It always is."""
+
+    async def current(self) -> None:
+        """It always is."""
+
     def version(self) -> int:
         return self._version
 
