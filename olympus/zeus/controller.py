@@ -51,6 +51,7 @@ _HOSTS: Final = ""
 """The timer that is no service's."""
 
 _PATIENCE: Final = timedelta(seconds=15)
+_YIELD: Final = 50
 _SETTLE: Final = 0.02
 """Seconds in which further changes join those that have come: one reconciliation for a burst."""
 
@@ -362,8 +363,11 @@ class Reign:
         told = {node: dict(specs) for node, specs in world.desired.items()}
         ops: list[Op] = []
         events: list[Event] = []
-        for service in sorted(services):
+        for number, service in enumerate(sorted(services)):
             ops += self._step(service, world, told, now, events)
+            if number % _YIELD == _YIELD - 1:
+                # Thousands of services must not keep everybody else in this process waiting.
+                await asyncio.sleep(0)
         await self._tell(told, ops, events)
 
     def _step(
@@ -376,11 +380,12 @@ class Reign:
     ) -> list[Op]:
         goal = self._declared.goals.get(service)
         before = self._rollouts.get(service)
+        current = world.current(service)
         specs: Mapping[str, InstanceSpec] = {}
         rollout: Rollout | None = None
         if goal is not None:
             placed = [self._hosts[name] for name in self._placed.get(service, ()) if name in self._hosts]
-            seen = Seen(world.current(service), world.seen(service), before)
+            seen = Seen(current, world.seen(service), before)
             try:
                 made = step(goal, placed, self._hosts, seen, now)
             except Invalid as exc:
@@ -392,7 +397,7 @@ class Reign:
                 self._timers.cancel(service)
             else:
                 self._timers.set(service, made.wake)
-        for node in {*told, *specs}:
+        for node in {*current, *specs}:
             _tell_one(told.setdefault(node, {}), service, specs.get(node))
         if rollout == before:
             return []

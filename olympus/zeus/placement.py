@@ -52,6 +52,8 @@ def _may_come(goal: Goal, host: Host) -> bool:
 
 
 def _filled(goal: Goal, hosts: Sequence[Host], kept: Sequence[str], load: Counter[str]) -> tuple[str, ...]:
+    if goal.replicas is not None and len(kept) >= goal.replicas:
+        return tuple(kept)
     candidates = [host for host in hosts if host.name not in kept and _may_come(goal, host)]
     if goal.replicas is None:
         return tuple(sorted([*kept, *(host.name for host in candidates)]))
