@@ -54,7 +54,7 @@ from olympus.hephaestus.starts import (
 from olympus.hephaestus.writes import Unit, order_gone, pack
 from olympus.hermes import keys
 from olympus.hermes.bus import Cursor
-from olympus.hermes.kv import Cas, Op, Put
+from olympus.hermes.kv import Cas, Op, Put, TransactionConflict
 from olympus.hermes.lease import Term
 from olympus.kernel.clock import parse_rfc3339
 from olympus.kernel.errors import Invalid, NotFound, Refused
@@ -137,7 +137,7 @@ class _Leadership:
         for run in sorted(runs, key=lambda run: (run.state == "queued", run.id)):
             if not run.finished:
                 await self._adopt(run)
-        await self._remove_stale_orders({run.id for run in runs if not run.finished})
+        await self._go_through_orders({run.id for run in runs if not run.finished})
         await self.reactions.load()
         log.info("loaded", extra={"runs": len(runs)})
 
@@ -168,15 +168,28 @@ class _Leadership:
             self._recipes[run.spec] = known
         return known
 
-    async def _remove_stale_orders(self, live: set[str]) -> None:
-        """Orders of runs that are over: answers that came while nobody led."""
+    async def _go_through_orders(self, live: set[str]) -> None:
+        """Orders of runs that are over go; those that nobody has taken yet are given again, as ours.
+
+        Before anything else is ordered: a worker that has seen the new epoch refuses the old one.
+        """
         for node in self._means.specs.nodes():
             for key in await self._kv.keys(keys.orders(node.name)):
-                order = key.removeprefix(keys.orders(node.name)).removesuffix("/cancel")
-                if order.partition(".")[0] not in live:
-                    entry = await self._kv.get(keys.order(node.name, order))
-                    if entry is None or Order.from_bytes(entry.value).state != "started":
-                        await self._kv.transact([self._term.guard, *order_gone(node.name, order)])
+                name = key.removeprefix(keys.orders(node.name)).removesuffix("/cancel")
+                entry = await self._kv.get(keys.order(node.name, name))
+                order = Order.from_bytes(entry.value) if entry is not None else None
+                if name.partition(".")[0] not in live:
+                    if order is None or order.state != "started":
+                        await self._kv.transact([self._term.guard, *order_gone(node.name, name)])
+                elif entry is not None and order is not None and order.state == "pending":
+                    ours = self._signer.sign(order.model_copy(update={"epoch": self._term.epoch}))
+                    try:
+                        ops = [self._term.guard, Cas(entry.key, ours.to_bytes(), entry.version)]
+                        await self._kv.transact(ops)
+                    except TransactionConflict as conflict:
+                        if 0 in conflict.failed:
+                            raise
+                        # It was taken just now.
 
     # --- what happens ------------------------------------------------------------------------------------
 

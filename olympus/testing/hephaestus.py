@@ -105,9 +105,21 @@ class ScriptedWorker:
     script: Script = succeeds
     taken: list[Order] = field(default_factory=list)
     open: dict[str, tuple[Order, int]] = field(default_factory=dict)
+    going: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.going.set()
+
+    def pause(self) -> None:
+        """Takes no orders until `resume`."""
+        self.going.clear()
+
+    def resume(self) -> None:
+        self.going.set()
 
     async def run(self) -> None:
         async for snapshot in self.kv.watch(keys.orders(self.node)):
+            await self.going.wait()
             marks = {e.key for e in snapshot.entries if e.key.endswith("/cancel")}
             for entry in snapshot.entries:
                 if entry.key in marks:

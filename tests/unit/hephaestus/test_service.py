@@ -551,3 +551,23 @@ async def test_events_are_as_their_schemas_say(tmp_path):
         }  # fmt: skip
         for event in told:
             EVENT_DATA[event.type].model_validate(dict(event.data))
+
+
+async def test_orders_that_nobody_took_are_given_again_by_the_new_leader(tmp_path):
+    async with hephaestus_here(tmp_path, {"p": HOLD}, nodes=("n1",)) as here:
+        here.workers["n1"].pause()
+        run_id = await here.start("p")
+        await here.until(run_id, "running")
+        await here.crash()
+        await here.lead()
+        order = keys.order("n1", f"{run_id}.hold.n1.1")
+
+        async def epoch_of() -> int:
+            return Order.from_bytes((await here.kv.get(order)).value).epoch
+
+        async with asyncio.timeout(10):
+            while await epoch_of() != 2:
+                await asyncio.sleep(0.005)
+        here.workers["n1"].resume()
+        assert (await here.until(run_id)).state == "succeeded"
+        assert [(o.attempt, o.epoch) for o in here.workers["n1"].taken] == [(1, 2)]
