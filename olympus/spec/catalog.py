@@ -105,7 +105,8 @@ def resource_of(document: Mapping[str, Any], *, file: str = "", line: int = 0) -
     labels = metadata.get("labels") or _EMPTY
     annotations = metadata.get("annotations") or _EMPTY
     spec: Spec = KINDS[document["kind"]].model_validate(document["spec"])
-    said = {"kind": document["kind"], "labels": labels, "annotations": annotations, "spec": document["spec"]}
+    # The spec as the model has it: `backoff: 2` and what is stored of it, 2.0, are one thing.
+    said = {"kind": document["kind"], "labels": labels, "annotations": annotations, "spec": spec.to_json()}
     return Resource(
         document["kind"], metadata["name"], spec, dict(labels), dict(annotations), file, line, digest_of(said)
     )

@@ -8,6 +8,7 @@ dates and `08` stay texts.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +35,6 @@ _FALSE: Final = frozenset({"false", "False", "FALSE"})
 _INT = re.compile(r"[-+]?[0-9]+")
 _RADIX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 @dataclass(slots=True)
@@ -111,19 +111,21 @@ class _Reader:
         self._document: RawDocument | None = None
 
     def read(self, text: str) -> None:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.ScalarEvent):
-                self._scalar(event)
-            elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-                self._open(event)
-            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-                self._close()
-            elif isinstance(event, yaml.AliasEvent):
-                self._alias(event)
-            elif isinstance(event, yaml.DocumentStartEvent):
-                self._begin(event)
-            elif isinstance(event, yaml.DocumentEndEvent):
-                self._end()
+        handlers: dict[type[yaml.Event], Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._open,
+            yaml.SequenceStartEvent: self._open,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceEndEvent: self._close,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._begin,
+            yaml.DocumentEndEvent: self._end,
+        }
+        parser = yaml.CSafeLoader(text)
+        while (event := parser.get_event()) is not None:
+            handle = handlers.get(type(event))
+            if handle is not None:
+                handle(event)
 
     def _begin(self, event: yaml.DocumentStartEvent) -> None:
         if len(self.documents) >= MAX_DOCUMENTS:
@@ -133,7 +135,7 @@ class _Reader:
         self._anchors.clear()
         self._stack.clear()
 
-    def _end(self) -> None:
+    def _end(self, _: yaml.DocumentEndEvent) -> None:
         if self._document is not None and self._document.value is not None:
             self.documents.append(self._document)
 
@@ -148,7 +150,7 @@ class _Reader:
         path = self._place(container, event.start_mark)
         self._stack.append(_Frame(container, path, event.anchor))
 
-    def _close(self) -> None:
+    def _close(self, _: yaml.Event) -> None:
         frame = self._stack.pop()
         if frame.anchor:
             self._anchors[frame.anchor] = (frame.container, frame.size)

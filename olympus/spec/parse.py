@@ -28,12 +28,25 @@ def parse_document(document: RawDocument) -> tuple[Resource | None, list[Diagnos
     What the models accept the schemas accept (a property test holds that), so the schemas, fifty times as slow,
     are asked only about what the models refuse; then they add what a model with wrong fields can't say.
     """
+    resource = _resource(document)
+    if resource is not None:
+        return resource, []
     errors = list(_errors(document))
-    if errors:
-        errors += _schema_errors(document, errors)
-        return None, sorted(set(errors))
-    line, _ = document.position(())
-    return resource_of(document.value, file=document.file, line=line), []
+    errors += _schema_errors(document, errors)
+    return None, sorted(set(errors))
+
+
+def _resource(document: RawDocument) -> Resource | None:
+    value = document.value
+    if not isinstance(value, dict) or set(value) != set(_ENVELOPE) or value["apiVersion"] != API_VERSION:
+        return None
+    if _kind(value) is None:
+        return None
+    try:
+        Metadata.model_validate(value["metadata"])
+        return resource_of(value, file=document.file, line=document.position(())[0])
+    except ValidationError:
+        return None
 
 
 def _errors(document: RawDocument) -> Iterator[Diagnostic]:
@@ -172,6 +185,10 @@ def _sentence(error: Mapping[str, Any]) -> str:
         case kind if kind in _TYPES:
             hint = ": put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
             return f"{_shown(given)} is {_what(given)}, not {_TYPES[kind]}{hint}"
+        case "too_short" | "string_too_short":
+            return f"this is empty: at least {context['min_length']} is needed"
+        case "greater_than_equal":
+            return f"{_shown(given)} is too small: {context['ge']} at least"
     return f"{_shown(given)}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 

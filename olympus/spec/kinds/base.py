@@ -152,9 +152,10 @@ class Nodes(Spec):
 def exactly_one(owner: object, names: tuple[str, ...], what: str) -> None:
     """Raises ValueError unless exactly one of the fields is there."""
     given = [name for name in names if getattr(owner, name) is not None]
+    if len(given) == 1:
+        return
     shown = ", ".join(yaml_name(name) for name in names)
     if not given:
         raise ValueError(f"{what} needs exactly one of {shown}")
-    if len(given) > 1:
-        both = " and ".join(yaml_name(name) for name in given)
-        raise ValueError(f"{what} has {both}: exactly one of {shown} is allowed")
+    both = " and ".join(yaml_name(name) for name in given)
+    raise ValueError(f"{what} has {both}: exactly one of {shown} is allowed")

@@ -149,5 +149,9 @@ def _text(limits: list[Any]) -> st.SearchStrategy[str]:
     # `$` also stands before a last line break in Python, and nowhere else in what validates the models.
     made = st.from_regex(str(pattern)).filter(lambda text: not text.endswith("\n"))
     if pattern == DURATION:
-        made = st.sampled_from(["500ms", "10s", "5m", "2h", "1d", "1h30m", "0.5s"]) | made
+        made = (
+            st.sampled_from(["500ms", "10s", "5m", "2h", "1d", "1h30m", "0.5s"])
+            | st.from_regex(r"\A[0-9]{1,3}(ms|s|m|h)\Z")
+            | made
+        )
     return made if most is None else made.filter(lambda text: len(text) <= most)

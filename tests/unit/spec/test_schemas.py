@@ -85,7 +85,7 @@ def test_what_the_models_accept_the_schemas_accept(document):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_models_accept_most_of_what_is_generated(kind):
+def test_the_models_accept_much_of_what_is_generated(kind):
     """Else the property above would hold of nothing."""
     seen: list[bool] = []
 
@@ -101,7 +101,7 @@ def test_the_models_accept_most_of_what_is_generated(kind):
         seen.append(accepted_by_models(document))
 
     collect()
-    assert sum(seen) > len(seen) / 2
+    assert sum(seen) > len(seen) / 4
 
 
 @SLOW
