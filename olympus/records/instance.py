@@ -52,6 +52,7 @@ class Instance(Document):
     observed_digest:    `InstanceSpec.digest` that is fully put into effect
     generation:         `InstanceSpec.generation` that the running process was started with
     restart_token:      the last `InstanceSpec.restart_token` that was honoured
+    suspended:          it is left as it is, by order
     """
 
     service: str
@@ -70,4 +71,5 @@ class Instance(Document):
     observed_digest: str | None = None
     generation: str | None = None
     restart_token: str = ""
+    suspended: bool = False
     identity: ProcessIdentity | None = None
