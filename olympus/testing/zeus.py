@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +77,46 @@ async def zeus_here(
                 task.cancel()
     finally:
         await kv.close()
+
+
+class Clone:
+    """An operator's clone: `push` commits exactly `files` and pushes; what git printed, and whether it went."""
+
+    def __init__(self, path: Path, origin: Path | str) -> None:
+        self.path = path
+        self.origin = origin
+        path.mkdir()
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments],  # noqa: S607
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            check=check,
+        )
+
+    def commit(self, files: Mapping[str, str]) -> str:
+        self.git("rm", "-rqf", "--ignore-unmatch", ".")
+        for name, content in files.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_text(content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "specs")
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    async def push(
+        self, files: Mapping[str, str], *options: str, branch: str = "main"
+    ) -> tuple[bool, str, str]:
+        revision = self.commit(files)
+        ok, said = await self.send(*options, f"HEAD:refs/heads/{branch}")
+        if not ok:
+            self.git("reset", "-q", "--soft", "HEAD~1", check=False)
+        return ok, said, revision
+
+    async def send(self, *arguments: str) -> tuple[bool, str]:
+        done = await asyncio.to_thread(
+            self.git, "push", *arguments[:-1], str(self.origin), *arguments[-1:], check=False
+        )
+        return done.returncode == 0, done.stdout + done.stderr

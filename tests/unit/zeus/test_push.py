@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import subprocess
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from olympus.records.instance import Instance
 from olympus.records.intents import ordered
 from olympus.records.status import specs_status
 from olympus.testing.git_http import git_server
-from olympus.testing.zeus import ZeusHere, specs_repository, zeus_here
+from olympus.testing.zeus import Clone, ZeusHere, specs_repository, zeus_here
 from olympus.zeus.source import Remote
 
 
@@ -27,49 +26,6 @@ def service(name: str, command: str = "[sleep, '1']", extra: str = "") -> str:
         f"apiVersion: olympus/v1\nkind: Service\nmetadata: {{name: {name}}}\n"
         f"spec:\n  run: {{process: {{command: {command}}}}}\n{extra}"
     )
-
-
-class Clone:
-    """An operator's clone: `push` commits exactly `files` and pushes; what git printed, and whether it went."""
-
-    def __init__(self, path: Path, origin: Path | str) -> None:
-        self.path = path
-        self.origin = origin
-        path.mkdir()
-        self._git("init", "-q", "-b", "main")
-
-    def _git(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *arguments],
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            check=check,
-        )
-
-    def commit(self, files: Mapping[str, str]) -> str:
-        self._git("rm", "-rqf", "--ignore-unmatch", ".")
-        for name, content in files.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / name).write_text(content)
-        self._git("add", "-A")
-        self._git("commit", "-q", "--allow-empty", "-m", "specs")
-        return self._git("rev-parse", "HEAD").stdout.strip()
-
-    async def push(
-        self, files: Mapping[str, str], *options: str, branch: str = "main"
-    ) -> tuple[bool, str, str]:
-        revision = self.commit(files)
-        ok, said = await self.send(*options, f"HEAD:refs/heads/{branch}")
-        if not ok:
-            self._git("reset", "-q", "--soft", "HEAD~1", check=False)
-        return ok, said, revision
-
-    async def send(self, *arguments: str) -> tuple[bool, str]:
-        done = await asyncio.to_thread(
-            self._git, "push", *arguments[:-1], str(self.origin), *arguments[-1:], check=False
-        )
-        return done.returncode == 0, done.stdout + done.stderr
 
 
 async def desired(here: ZeusHere, node: str = "n1") -> NodeDesired:
@@ -254,15 +210,15 @@ async def test_symlinks_and_submodules_are_refused(tmp_path: Path):
         clone = Clone(tmp_path / "clone", here.repository.path)
         clone.commit({"a.yaml": service("web")})
         (clone.path / "shadow.yaml").symlink_to("/etc/shadow")
-        clone._git("add", "-A")
-        clone._git("commit", "-qm", "link")
+        clone.git("add", "-A")
+        clone.git("commit", "-qm", "link")
         ok, said = await clone.send("HEAD:refs/heads/main")
         assert not ok
         assert "refused: shadow.yaml: " in said
-        clone._git("rm", "-qf", "shadow.yaml")
-        head = clone._git("rev-parse", "HEAD").stdout.strip()
-        clone._git("update-index", "--add", "--cacheinfo", f"160000,{head},module")
-        clone._git("commit", "-qm", "submodule")
+        clone.git("rm", "-qf", "shadow.yaml")
+        head = clone.git("rev-parse", "HEAD").stdout.strip()
+        clone.git("update-index", "--add", "--cacheinfo", f"160000,{head},module")
+        clone.git("commit", "-qm", "submodule")
         ok, said = await clone.send("HEAD:refs/heads/main")
         assert not ok
         assert "refused: module: " in said
@@ -391,7 +347,7 @@ async def test_a_tree_that_leaves_its_folder_is_refused(tmp_path: Path):
     async with zeus_here(tmp_path / "state") as here:
         clone = Clone(tmp_path / "clone", here.repository.path)
         clone.commit({"a.yaml": service("web")})
-        blob = clone._git("rev-parse", "HEAD:a.yaml").stdout.strip()
+        blob = clone.git("rev-parse", "HEAD:a.yaml").stdout.strip()
         for name in ("..", ".git", "a/b"):
             inner = f"100644 {name}\0".encode() + bytes.fromhex(blob)
             made = subprocess.run(
@@ -402,7 +358,7 @@ async def test_a_tree_that_leaves_its_folder_is_refused(tmp_path: Path):
                 check=True,
             )
             tree = made.stdout.decode().strip()
-            commit = clone._git("commit-tree", tree, "-m", "evil").stdout.strip()
+            commit = clone.git("commit-tree", tree, "-m", "evil").stdout.strip()
             ok, said = await clone.send(f"{commit}:refs/heads/main")
             assert not ok, said
             assert here.repository.head() is None
