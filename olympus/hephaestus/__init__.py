@@ -11,4 +11,5 @@ model     a run's state, facts, effects                     core       decide: o
 graph     which step is next                                targets    which nodes
 concurrency, triggers, expects   decisions on groups, on pipelines that events start, on what is overdue
 service   the leader at work                                worker…    the hand (Huey), on each node
+api       what others ask: start, cancel, retry, approve    specs_catalog   what is declared, from Hermes
 """
