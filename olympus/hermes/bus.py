@@ -301,7 +301,8 @@ class Bus:
             ]
             self._own = None
             try:
-                versions = await self._kv.transact([op for part in (own, ops) for op in part])
+                whole: list[Op] = [*own, *ops]
+                versions = await self._kv.transact(whole)
             except TransactionConflict as conflict:
                 if 0 in conflict.failed:
                     # The answer to an earlier transaction was lost, or retention has moved the head.

@@ -1,0 +1,193 @@
+"""Runs: started, read, followed, steered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from quart import Response
+
+from olympus.apollo.ports import Surroundings
+from olympus.apollo.problems import Problem
+from olympus.apollo.request import Request, json_answer, listed
+from olympus.hermes import keys
+from olympus.kernel.errors import NotFound
+from olympus.records.run import Cause, Run
+
+_PIECE: Final = 256 * 1024
+_LOOK: Final = 0.1
+_PUBLIC: Final = (
+    "id",
+    "pipeline",
+    "revision",
+    "params",
+    "state",
+    "cause",
+    "createdAt",
+    "startedAt",
+    "finishedAt",
+)
+_PUBLIC_STEP: Final = (
+    "name",
+    "node",
+    "attempt",
+    "state",
+    "exit",
+    "startedAt",
+    "finishedAt",
+    "output",
+    "message",
+)
+
+
+def shown(run: Run) -> dict[str, Any]:
+    """As the contract has it, with why it is so."""
+    raw = run.to_json()
+    steps = [{name: step[name] for name in _PUBLIC_STEP} | _asks(step) for step in raw["steps"]]
+    return {name: raw[name] for name in _PUBLIC} | {"message": run.message, "steps": steps}
+
+
+def _asks(step: dict[str, Any]) -> dict[str, Any]:
+    extra = {"artifacts": step["artifacts"]} if step["artifacts"] else {}
+    return extra | ({"role": step["role"]} if step["state"] == "waiting" and step["role"] else {})
+
+
+class RunHandlers:
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def start(self, request: Request) -> Response:
+        body = request.json(optional=True)
+        unknown = set(body) - {"params"}
+        if unknown:
+            raise Problem(422, f'unknown field {sorted(unknown)[0]!r}: the body is {{"params": {{…}}}}')
+        params = body.get("params") or {}
+        if not isinstance(params, dict):
+            raise Problem(422, "params has to be an object")
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 1 <= len(key) <= 255:
+            raise Problem(400, "Idempotency-Key has to have 1 to 255 characters")
+        cause = Cause(kind="user", name=request.by.name)
+        scoped = f"{request.by.token}/{key}" if key is not None else None
+        started = await self._around.runs.start(request.params["name"], params, cause, idempotency_key=scoped)
+        return json_answer({"id": started.id}, 202, Location=f"/api/v1/runs/{started.id}")
+
+    async def listed(self, request: Request) -> Response:
+        """Newest first; `pipeline`, `state`."""
+        ids = sorted(
+            (key.removeprefix(keys.RUNS) for key in await self._around.kv.keys(keys.RUNS)), reverse=True
+        )
+        if request.cursor:
+            ids = [one for one in ids if one < request.cursor]
+        items: list[dict[str, Any]] = []
+        for one in ids:
+            if len(items) == request.limit:
+                return listed(items, items[-1]["id"])
+            run = await self._read(one)
+            if run is not None and self._wanted(run, request):
+                items.append(shown(run))
+        return listed(items)
+
+    def _wanted(self, run: Run, request: Request) -> bool:
+        wanted = {"pipeline": run.pipeline, "state": run.state}
+        return all(request.query.get(name, value) == value for name, value in wanted.items())
+
+    async def one(self, request: Request) -> Response:
+        return json_answer(shown(await self._run(request)))
+
+    async def cancel(self, request: Request) -> Response:
+        await self._around.runs.cancel(request.params["id"], request.by.name)
+        return json_answer({"id": request.params["id"]}, 202)
+
+    async def retry(self, request: Request) -> Response:
+        await self._around.runs.retry(request.params["id"], request.by.name)
+        return json_answer({"id": request.params["id"]}, 202)
+
+    async def approve(self, request: Request) -> Response:
+        """`{"step": NAME}`; `"approved": false` says no."""
+        body = request.json()
+        step, approved = body.get("step"), body.get("approved", True)
+        if not isinstance(step, str) or not isinstance(approved, bool):
+            raise Problem(422, 'the body is {"step": NAME}, or {"step": NAME, "approved": false}')
+        caller = request.by
+        await self._around.runs.approve(
+            request.params["id"], step, role=caller.role, by=caller.name, approved=approved
+        )
+        return json_answer({"id": request.params["id"], "step": step}, 202)
+
+    async def logs(self, request: Request) -> Response:
+        """What steps wrote: `step`, `node`; `follow` until the run has ended."""
+        run = await self._run(request)
+        step = request.query.get("step")
+        if step is not None and run.steps and step not in {one.name for one in run.steps}:
+            raise NotFound(f"run {run.id} has no step '{step}'")
+        follow = request.flag("follow")
+        return Response(
+            self._written(run.id, step, request.query.get("node"), follow=follow), mimetype="text/plain"
+        )
+
+    async def _written(
+        self, run_id: str, step: str | None, node: str | None, *, follow: bool
+    ) -> AsyncIterator[bytes]:
+        read: dict[Path, int] = {}
+        while True:
+            run = await self._read(run_id)
+            over = not follow or run is None or run.finished
+            for its_step, its_node, _, file in self._around.logs.steps(run_id):
+                if step in (None, its_step) and node in (None, its_node):
+                    while data := await asyncio.to_thread(_read, file, read.get(file, 0)):
+                        read[file] = read.get(file, 0) + len(data)
+                        yield data
+            if over:
+                return
+            await asyncio.sleep(_LOOK)
+
+    async def _run(self, request: Request) -> Run:
+        run = await self._read(request.params["id"])
+        if run is None:
+            raise NotFound(f"there is no run {request.params['id']}")
+        return run
+
+    async def _read(self, run_id: str) -> Run | None:
+        entry = await self._around.kv.get(keys.run(run_id))
+        return Run.from_bytes(entry.value) if entry else None
+
+
+class ServiceLogs:
+    """What services wrote on this node."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def logs(self, request: Request) -> Response:
+        name, text = request.params["name"], request.query.get("tail", "200")
+        if not text.isdigit():
+            raise Problem(400, f"tail={text!r}: write a number of lines")
+        node = request.query.get("node", self._around.node)
+        if node != self._around.node:
+            raise NotFound(f"what runs on node '{node}' is answered by the Olympus there")
+        written = await asyncio.to_thread(self._around.logs.service, name, int(text))
+        if written is None:
+            raise NotFound(f"service '{name}' never ran on node '{self._around.node}'")
+        return Response(self._follow(name, written, follow=request.flag("follow")), mimetype="text/plain")
+
+    async def _follow(self, name: str, first: bytes, *, follow: bool) -> AsyncIterator[bytes]:
+        _, offset = self._around.logs.service_from(name, None)
+        yield first
+        while follow:
+            data, offset = await asyncio.to_thread(self._around.logs.service_from, name, offset)
+            if data:
+                yield data
+            else:
+                await asyncio.sleep(_LOOK)
+
+
+def _read(file: Path, offset: int) -> bytes:
+    try:
+        with file.open("rb") as content:
+            content.seek(offset)
+            return content.read(_PIECE)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,130 @@
+"""What Apollo asks of the other gods. Boot says who answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import Kv
+from olympus.kernel.clock import Clock
+from olympus.kernel.events import Event
+from olympus.records.catalog import CatalogStore
+from olympus.records.plan import Plan
+from olympus.records.run import Cause
+from olympus.records.status import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """`created` is False where it had been started before under the same key."""
+
+    id: str
+    created: bool
+
+
+class Runs(Protocol):
+    """Starts and steers pipelines. Raises NotFound, Invalid, Refused, Conflict."""
+
+    async def start(
+        self,
+        pipeline: str,
+        params: Mapping[str, Any],
+        cause: Cause,
+        *,
+        idempotency_key: str | None = None,
+        event: Event | None = None,
+    ) -> StartedRun: ...
+
+    async def cancel(self, run: str, by: str) -> None: ...
+
+    async def retry(self, run: str, by: str) -> None: ...
+
+    async def approve(self, run: str, step: str, *, role: str, by: str, approved: bool) -> None: ...
+
+
+class Planner(Protocol):
+    """Zeus."""
+
+    async def plan(self, ref: str | None = None, *, live: bool = False) -> Plan: ...
+
+    async def sync(self, *, prune: bool = False) -> Any: ...
+
+    async def rollback(self, ref: str, *, by: str) -> Any: ...
+
+    async def cluster(self) -> Cluster: ...
+
+
+class Secrets(Protocol):
+    """Reads a secret on this node. Raises Refused."""
+
+    def read(self, name: str, source: Mapping[str, Any]) -> str: ...
+
+
+class Logs(Protocol):
+    """What steps and services wrote on this node."""
+
+    def steps(self, run: str) -> Sequence[tuple[str, str, int, Path]]:
+        """(step, node, attempt, file) in the order in which they began."""
+        ...
+
+    def service(self, name: str, tail: int | None) -> bytes | None:
+        """None where this node never ran it."""
+        ...
+
+    def service_from(self, name: str, offset: int | None) -> tuple[bytes, int]:
+        """What came since `offset` (None: the end), and the next offset."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GitCall:
+    """One request of git's smart protocol."""
+
+    repository: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    user: str
+    address: str
+
+
+class Git(Protocol):
+    """Repositories over HTTP."""
+
+    def pushes(self, call: GitCall) -> bool:
+        """Whether it needs the right to push."""
+        ...
+
+    def serve(self, call: GitCall, body: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Any]:
+        """The answer: status, headers, body (an iterator). Raises NotFound, Refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All that the app works with.
+
+    upcoming: the next firings of a schedule, by name and number
+    ready:    why this host is not ready yet; nothing: it is
+    """
+
+    kv: Kv
+    bus: Bus
+    clock: Clock
+    node: str
+    catalogs: CatalogStore
+    runs: Runs
+    zeus: Planner
+    logs: Logs
+    git: Git
+    secrets: Secrets
+    upcoming: Callable[[str, int], Sequence[datetime]]
+    ready: Callable[[], Sequence[str]]
+    origins: frozenset[str]
+    version: str

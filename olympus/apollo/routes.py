@@ -1,0 +1,175 @@
+"""Every route, with who may take it: the server, OpenAPI and the tests read this one table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from quart import Response
+
+from olympus.apollo.api_admin import Admin
+from olympus.apollo.api_events import Events
+from olympus.apollo.api_resources import PLURALS, Resources
+from olympus.apollo.api_runs import RunHandlers, ServiceLogs
+from olympus.apollo.audit import Audit
+from olympus.apollo.ports import Surroundings
+from olympus.apollo.request import Request
+from olympus.apollo.tokens import Role, Tokens
+from olympus.apollo.webhooks import Webhooks
+
+Access: TypeAlias = Role | Literal["open"]
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+API: Final = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` has its parameters in braces; `body` is the JSON Schema of what is posted.
+
+    access: the role that is needed at least; `open` for nobody's (a webhook proves itself)
+    """
+
+    method: str
+    path: str
+    access: Access
+    summary: str
+    handler: Handler
+    body: dict[str, Any] | None = None
+    query: tuple[str, ...] = ()
+    answer: int = 200
+
+    @property
+    def changes(self) -> bool:
+        """Whether it goes into the audit."""
+        return self.method not in ("GET", "HEAD") and self.access != "open"
+
+
+_PARAMS: Final = {
+    "type": "object",
+    "properties": {"params": {"type": "object"}},
+    "additionalProperties": False,
+}
+_ORDER: Final = {"type": "object", "required": ["do"], "properties": {"do": {"type": "string"}}}
+_PLAN: Final = {
+    "type": "object",
+    "properties": {"ref": {"type": ["string", "null"]}, "against": {"enum": ["live", None]}},
+}
+_REF: Final = {"type": "object", "required": ["ref"], "properties": {"ref": {"type": "string"}}}
+_APPROVE: Final = {
+    "type": "object",
+    "required": ["step"],
+    "properties": {"step": {"type": "string"}, "approved": {"type": "boolean"}},
+}
+_EVENT: Final = {
+    "type": "object",
+    "required": ["type"],
+    "properties": {"type": {"type": "string"}, "data": {"type": "object"}, "source": {"type": "string"}},
+}
+_TOKEN: Final = {
+    "type": "object",
+    "required": ["role"],
+    "properties": {
+        "role": {"enum": ["viewer", "operator", "admin"]},
+        "expires": {"type": ["string", "null"]},
+        "name": {"type": "string"},
+    },
+}
+_EVALUATE: Final = {
+    "type": "object",
+    "required": ["expression"],
+    "properties": {"expression": {"type": "string"}, "event": {"type": ["string", "null"]}},
+}
+_PAGE: Final = ("limit", "cursor")
+
+
+def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ...]:
+    """The API and the webhooks; probes, pages and git have their own (see `http_quart`)."""
+    resources, runs, logs = Resources(around), RunHandlers(around), ServiceLogs(around)
+    events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
+    found: list[Route] = []
+    for plural, kind in PLURALS.items():
+        base = f"{API}/{plural}"
+        found.append(
+            Route("GET", base, "viewer", f"All {plural}", resources.listed, query=(*_PAGE, "selector"))
+        )
+        found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one))
+    for plural in ("services", "nodes", "schedules"):
+        path = f"{API}/{plural}/{{name}}/orders"
+        found.append(
+            Route("POST", path, "operator", "Order outside git", resources.order, _ORDER, answer=202)
+        )
+    found += [
+        Route(
+            "GET",
+            f"{API}/schedules/{{name}}/next",
+            "viewer",
+            "Coming firings",
+            resources.upcoming,
+            query=("n",),
+        ),
+        Route(
+            "GET",
+            f"{API}/services/{{name}}/logs",
+            "viewer",
+            "What a service writes on this node",
+            logs.logs,
+            query=("tail", "follow", "node"),
+        ),
+        Route(
+            "POST",
+            f"{API}/pipelines/{{name}}/runs",
+            "operator",
+            "Start a run",
+            runs.start,
+            _PARAMS,
+            answer=202,
+        ),
+        Route("GET", f"{API}/runs", "viewer", "Runs", runs.listed, query=(*_PAGE, "pipeline", "state")),
+        Route("GET", f"{API}/runs/{{id}}", "viewer", "A run", runs.one),
+        Route(
+            "GET",
+            f"{API}/runs/{{id}}/logs",
+            "viewer",
+            "What its steps wrote on this node",
+            runs.logs,
+            query=("step", "node", "follow"),
+        ),
+        Route("POST", f"{API}/runs/{{id}}/cancel", "operator", "End a run", runs.cancel, answer=202),
+        Route(
+            "POST", f"{API}/runs/{{id}}/retry", "operator", "Go on from what failed", runs.retry, answer=202
+        ),
+        Route(
+            "POST",
+            f"{API}/runs/{{id}}/approve",
+            "operator",
+            "Answer an approval",
+            runs.approve,
+            _APPROVE,
+            answer=202,
+        ),
+        Route(
+            "GET",
+            f"{API}/events",
+            "viewer",
+            "History",
+            events.history,
+            query=(*_PAGE, "type", "since", "until", "node", "order"),
+        ),
+        Route("GET", f"{API}/events/stream", "viewer", "Server-sent events", events.stream, query=("type",)),
+        Route("GET", f"{API}/events/{{id}}", "viewer", "An event", events.one),
+        Route("POST", f"{API}/events", "operator", "Emit an event", events.emit, _EVENT, answer=202),
+        Route("POST", f"{API}/plan", "viewer", "What a commit would do", admin.plan, _PLAN),
+        Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
+        Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),
+        Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status),
+        Route("POST", f"{API}/eval", "viewer", "An expression on an event", admin.evaluate, _EVALUATE),
+        Route("GET", f"{API}/tokens", "admin", "Tokens", admin.tokens, query=_PAGE),
+        Route("POST", f"{API}/tokens", "admin", "Make a token", admin.create_token, _TOKEN, answer=201),
+        Route("DELETE", f"{API}/tokens/{{id}}", "admin", "Revoke a token", admin.revoke_token, answer=204),
+        Route("GET", f"{API}/audit", "admin", "Who did what", admin.audit, query=_PAGE),
+        Route("GET", f"{API}/audit/check", "admin", "Whether the audit is whole", admin.check_audit),
+        Route("POST", "/hooks/{name}", "open", "A webhook", hooks.receive, {}, answer=202),
+    ]
+    return tuple(found)

@@ -1,0 +1,52 @@
+"""Serves the app. The only home of hypercorn."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+
+from olympus.kernel.errors import Refused
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises Refused where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise Refused(
+            f"can't listen on {host}:{port}: {error.strerror}; another --listen address may be free"
+        ) from error
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
+async def serve(
+    app: Any,
+    sock: socket.socket,
+    *,
+    stop: Callable[[], Awaitable[None]],
+    tls: tuple[Path, Path] | None = None,
+) -> None:
+    """Until `stop` returns. tls: certificate and key."""
+    config = Config()
+    config.bind = [f"fd://{sock.fileno()}"]
+    config.accesslog = None
+    config.errorlog = None
+    config.graceful_timeout = 0.5
+    config.shutdown_timeout = 1.0
+    config.keep_alive_timeout = 75.0
+    config.include_server_header = False
+    config.h11_max_incomplete_size = 64 * 1024
+    if tls is not None:
+        config.certfile, config.keyfile = str(tls[0]), str(tls[1])
+    await hypercorn_serve(app, config, shutdown_trigger=stop)

@@ -1,0 +1,364 @@
+"""Composition root: picks the adapters, wires the gods to each other, runs all of it in one TaskGroup.
+
+Nothing else knows more than one god. What a god asks of another is a port that is answered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from olympus import __version__
+from olympus.apollo.http_quart import App
+from olympus.apollo.ports import GitCall, StartedRun, Surroundings
+from olympus.apollo.server_hypercorn import listen, serve
+from olympus.apollo.tokens import Tokens
+from olympus.chronos.service import Chronos
+from olympus.config import Address, Settings
+from olympus.hephaestus.execute_process import Tools
+from olympus.hephaestus.model import Approved
+from olympus.hephaestus.secrets import SecretReader
+from olympus.hephaestus.service import ROLE as HEPHAESTUS
+from olympus.hephaestus.service import Hephaestus
+from olympus.hephaestus.specs_catalog import CatalogSpecs
+from olympus.hephaestus.starts import Asked, Means, Starts
+from olympus.hephaestus.worker import Worker
+from olympus.hephaestus.workspace import Workspaces, base_folder
+from olympus.hermes.bus import Bus
+from olympus.hermes.kv import Kv
+from olympus.hermes.kv_embedded import EmbeddedKv
+from olympus.hermes.lease import Lease, lead
+from olympus.hermes.registry import Member, Registry
+from olympus.hermes.registry_embedded import EmbeddedRegistry
+from olympus.host.http_aiohttp import HttpClient
+from olympus.host.process import become_subreaper
+from olympus.kernel.clock import Clock, SystemClock
+from olympus.kernel.errors import NotFound
+from olympus.kernel.events import Event
+from olympus.records.blobs import load_blob
+from olympus.records.catalog import CatalogStore
+from olympus.records.desired import BlobRef
+from olympus.records.run import Cause
+from olympus.zeus.api import Zeus
+from olympus.zeus.controller import ROLE as ZEUS
+from olympus.zeus.controller import Controller
+from olympus.zeus.hooks import write_hooks
+from olympus.zeus.push_socket import push_socket
+from olympus.zeus.repo_git import SpecRepository
+from olympus.zeus.smart_http import GitRequest, serve_git
+from olympus.zeus.source import Remote, SpecSource
+from olympus.zeus.steward.facts import register_facts
+from olympus.zeus.steward.service import Steward
+from olympus.zeus.steward.unit_process import ProcessUnit
+
+log = logging.getLogger("olympus.boot")
+
+CHRONOS: Final = "chronos"
+_CLIENT: Final = "client.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What `olympus up` tells who started it."""
+
+    page: str
+    remote: str
+    token_file: Path
+
+
+class _Stopped(Exception):
+    """Ctrl-C, or SIGTERM."""
+
+
+async def run(settings: Settings, announce: Callable[[Announced], None]) -> None:
+    """Until SIGINT or SIGTERM; services and steps that run then go on.
+
+    Raises OlympusError where it can't start, with what to do about it.
+    """
+    become_subreaper()
+    # Programs of unprivileged users pass through it; what is in it closes itself.
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    sock = listen(settings.listen.host, settings.listen.port) if "apollo" in settings.gods else None
+    if sock is not None:
+        settings = replace(settings, listen=Address(settings.listen.host, sock.getsockname()[1]))
+    clock = SystemClock()
+    kv, registry = await _hermes(settings, clock)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        house = House(settings, clock, kv, registry)
+        await house.live(sock, stopped, announce)
+    finally:
+        await kv.close()
+
+
+async def _until(stopped: asyncio.Event) -> None:
+    await stopped.wait()
+    raise _Stopped
+
+
+async def _hermes(settings: Settings, clock: Clock) -> tuple[Kv, Registry]:
+    if settings.hermes.consul is None:
+        return EmbeddedKv.open(settings.state / "hermes.db", clock), EmbeddedRegistry()
+    # Its vendor takes a while to import, and one machine does without it.
+    from olympus.hermes.kv_consul import open_consul  # noqa: PLC0415
+    from olympus.hermes.registry_consul import ConsulRegistry  # noqa: PLC0415
+
+    kv = await open_consul(settings.hermes)
+    return kv, ConsulRegistry(kv)
+
+
+class House:
+    """All parts of one host, built; `live` runs them."""
+
+    def __init__(self, settings: Settings, clock: Clock, kv: Kv, registry: Registry) -> None:
+        state, node = settings.state, settings.node
+        self._settings = settings
+        self._clock = clock
+        self._kv = kv
+        self._registry = registry
+        self.bus = Bus(kv, node, clock=clock, spool=state / "spool")
+        self._catalogs = CatalogStore(kv)
+        self._client = HttpClient()
+        repository = SpecRepository.open_or_create(
+            state / "specs.git", seed=settings.specs, author="olympus", now=clock.now()
+        )
+        write_hooks(repository.path, state)
+        remote = Remote(settings.repo) if settings.repo else None
+        self._source = SpecSource(kv, self.bus, self._catalogs, repository, clock, remote=remote)
+        self._zeus = Zeus(kv, self._catalogs, self._source, clock)
+        self._controller = Controller(kv, self.bus, registry, self._catalogs, clock)
+        self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client)
+        self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
+        self._specs = CatalogSpecs(kv, self._catalogs, registry)
+        self._starts = Starts(kv, self.bus, clock, self._specs)
+        means = Means(kv, self.bus, clock, self._specs, self._starts, node)
+        self._hephaestus = Hephaestus(means)
+        self._secrets = SecretReader(os.environ, _credentials())
+        runs = state / "runs"
+        runs.mkdir(exist_ok=True, mode=0o711)
+        self._worker = Worker(
+            kv,
+            self.bus,
+            node,
+            Tools(
+                runs=runs,
+                workspaces=Workspaces(base_folder(state), state / "artifacts", self._blob),
+                secrets=self._secrets,
+                clock=clock,
+            ),
+            state=state,
+            client=self._client,
+        )
+        self._tokens = Tokens(kv, clock)
+        self._started = False
+        self._specs_known = asyncio.Event()
+
+    async def live(self, sock: Any, stopped: asyncio.Event, announce: Callable[[Announced], None]) -> None:
+        """Until `stopped` is set."""
+        settings = self._settings
+        try:
+            async with asyncio.TaskGroup() as group, push_socket(settings.state, self._source):
+                group.create_task(self.bus.run())
+                await self._registry.register(
+                    Member(settings.node, settings.listen.host, meta={"url": settings.url})
+                )
+                await register_facts(self._kv, settings.node, settings.listen.host, self._clock)
+                for work in self._work():
+                    group.create_task(work)
+                if sock is not None:
+                    await self._write_client()
+                    group.create_task(self._serve(sock, stopped))
+                self._started = True
+                announce(Announced(settings.url, str(settings.state / "specs.git"), settings.state / _CLIENT))
+                await _until(stopped)
+        except* _Stopped:
+            log.info("stopped")
+        finally:
+            await self._client.close()
+
+    def _work(self) -> list[Any]:
+        gods, kv, node = self._settings.gods, self._kv, self._settings.node
+        work: list[Any] = [self._await_specs(), self._source.run(), self._specs.run(), self._chronos.follow()]
+        if "zeus" in gods:
+            work.append(self._controller.run(Lease(kv, ZEUS, node)))
+        if "chronos" in gods:
+            work.append(lead(Lease(kv, CHRONOS, node), self._chronos.lead))
+        if "hephaestus" in gods:
+            work.append(lead(Lease(kv, HEPHAESTUS, node), self._hephaestus.lead))
+        if "steward" in gods:
+            work.append(self._steward.run())
+        if "worker" in gods:
+            work.append(self._worker.run())
+        return work
+
+    async def _await_specs(self) -> None:
+        await self._specs.ready()
+        self._specs_known.set()
+
+    async def _serve(self, sock: Any, stopped: asyncio.Event) -> None:
+        settings = self._settings
+        around = Surroundings(
+            kv=self._kv,
+            bus=self.bus,
+            clock=self._clock,
+            node=settings.node,
+            catalogs=self._catalogs,
+            runs=_Runs(self._starts),
+            zeus=self._zeus,
+            logs=_Logs(settings.state),
+            git=_Git({"specs": settings.state / "specs.git"}),
+            secrets=self._secrets,
+            upcoming=self._chronos.upcoming,
+            ready=self._waits_for,
+            origins=_origins(settings),
+            version=__version__,
+        )
+        app = App(around, self._tokens).build()
+        tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+
+        async def until() -> None:
+            await stopped.wait()
+
+        await serve(app, sock, stop=until, tls=tls)
+
+    def _waits_for(self) -> Sequence[str]:
+        """What `/readyz` says no with."""
+        gods = self._settings.gods
+        parts = {
+            "client.json is not written": self._started,
+            "specs are not applied": self._source.settled.is_set(),
+            "services are not adopted": "steward" not in gods or self._steward.ready.is_set(),
+            "pipelines are not known": self._specs_known.is_set(),
+        }
+        return [what for what, done in parts.items() if not done]
+
+    async def _write_client(self) -> None:
+        """`client.json`: the same token as before, while it counts; else a new admin's."""
+        file = self._settings.state / _CLIENT
+        token: str | None = None
+        try:
+            token = json.loads(file.read_text())["token"]
+        except (FileNotFoundError, ValueError, KeyError):
+            token = None
+        if token is None or await self._tokens.check(token) is None:
+            _, token = await self._tokens.create("admin", f"local admin of {self._settings.node}")
+        part = file.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as content:
+            json.dump({"server": self._settings.url, "token": token}, content)
+            content.flush()
+            os.fsync(descriptor)
+        part.rename(file)
+
+    async def _blob(self, ref: BlobRef) -> bytes:
+        return await load_blob(self._kv, ref)
+
+
+class _Runs:
+    """Hephaestus, as Apollo asks it."""
+
+    def __init__(self, starts: Starts) -> None:
+        self._starts = starts
+
+    async def start(
+        self,
+        pipeline: str,
+        params: Mapping[str, Any],
+        cause: Cause,
+        *,
+        idempotency_key: str | None = None,
+        event: Event | None = None,
+    ) -> StartedRun:
+        asked = Asked(pipeline, params, cause=cause, event=event)
+        started = await self._starts.start(asked, idempotency_key=idempotency_key)
+        return StartedRun(started.id, started.created)
+
+    async def cancel(self, run: str, by: str) -> None:
+        await self._starts.cancel(run, by)
+
+    async def retry(self, run: str, by: str) -> None:
+        await self._starts.retry(run, by)
+
+    async def approve(self, run: str, step: str, *, role: str, by: str, approved: bool) -> None:
+        await self._starts.approve(run, Approved(step=step, by=by, role=role, yes=approved))
+
+
+class _Logs:
+    """What is written on this node."""
+
+    def __init__(self, state: Path) -> None:
+        self._runs = state / "runs"
+        self._services = ProcessUnit(state / "services")
+        self._folder = state / "services"
+
+    def steps(self, run: str) -> Sequence[tuple[str, str, int, Path]]:
+        found = []
+        for file in (self._runs / run).glob("*.log") if run.isalnum() else ():
+            step, _, rest = file.name.removesuffix(".log").partition(".")
+            node, _, attempt = rest.rpartition(".")
+            found.append((file.stat().st_ctime_ns, (step, node, int(attempt), file)))
+        begun = {file: _begun(file) for _, (_, _, _, file) in found}
+        return [one for _, one in sorted(found, key=lambda pair: begun[pair[1][3]])]
+
+    def service(self, name: str, tail: int | None) -> bytes | None:
+        if not (self._folder / name).is_dir():
+            return None
+        return self._services.output(name).read(tail)
+
+    def service_from(self, name: str, offset: int | None) -> tuple[bytes, int]:
+        output = self._services.output(name)
+        return (b"", output.end()) if offset is None else output.read_from(offset)
+
+
+def _begun(log_file: Path) -> int:
+    """When an attempt began: its record is written once or twice, before and after the start."""
+    record = log_file.with_name(log_file.name.removesuffix(".log") + ".json")
+    try:
+        return record.stat().st_mtime_ns
+    except FileNotFoundError:
+        return log_file.stat().st_mtime_ns
+
+
+class _Git:
+    """The repositories that are served over HTTP."""
+
+    def __init__(self, repositories: Mapping[str, Path]) -> None:
+        self._repositories = repositories
+
+    def pushes(self, call: GitCall) -> bool:
+        return self._request(call).pushes
+
+    def serve(self, call: GitCall, body: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Any]:
+        if call.repository not in self._repositories:
+            raise NotFound(f"there is no repository {call.repository}.git")
+        return serve_git(self._repositories[call.repository], self._request(call), body)
+
+    def _request(self, call: GitCall) -> GitRequest:
+        return GitRequest(call.method, call.path, call.query, call.headers, call.user, call.address)
+
+
+def _origins(settings: Settings) -> frozenset[str]:
+    """The names under which the page may be asked for."""
+    scheme = "https" if settings.tls_cert else "http"
+    port = settings.listen.port
+    hosts = {settings.listen.host, settings.node}
+    if settings.listen.loopback or settings.listen.host in ("0.0.0.0", "::"):  # noqa: S104 - compared
+        hosts |= {"127.0.0.1", "localhost", "::1"}
+    return frozenset(f"{scheme}://{Address(host, port)}" for host in hosts) | {settings.url}
+
+
+def _credentials() -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
