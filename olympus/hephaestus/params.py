@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator
 
 from olympus.kernel.errors import Invalid
+from olympus.spec.json_schema import compile_schema
 
 
 def checked(pipeline: str, schema: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,9 +16,7 @@ def checked(pipeline: str, schema: Mapping[str, Any] | None, given: Mapping[str,
     if schema is None:
         return dict(given)
     params = _with_defaults(schema, given)
-    errors = sorted(
-        _validator(orjson.dumps(schema)).iter_errors(params), key=lambda e: list(map(str, e.path))
-    )
+    errors = sorted(compile_schema(orjson.dumps(schema)).faults(params), key=lambda e: list(map(str, e.path)))
     if errors:
         said = "; ".join(f"{_where(error.path)}: {error.message}" for error in errors[:10])
         raise Invalid(f"parameters of pipeline '{pipeline}': {said}")
@@ -36,11 +33,6 @@ def _with_defaults(schema: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
         elif isinstance(out.get(name), Mapping):
             out[name] = _with_defaults(sub, out[name])
     return out
-
-
-@lru_cache(maxsize=512)
-def _validator(schema: bytes) -> Draft202012Validator:
-    return Draft202012Validator(orjson.loads(schema), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def _where(path: Any) -> str:

@@ -34,7 +34,7 @@ kind: Pipeline
 metadata:
   name: pipeline-{n}
 spec:
-  params: {{type: object, required: [ip], properties: {{ip: {{type: string, format: ipv4}}}}}}
+  params: {{type: object, required: [ip], properties: {{ip: {{type: string, format: ipv4, title: p{n}}}}}}}
   timeout: 10m
   steps:
     - {{name: look, run: [nft, -j, list, ruleset], timeout: 10s, retry: {{attempts: 3, delay: 1s, backoff: 2}}}}

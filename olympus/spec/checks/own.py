@@ -7,13 +7,11 @@ from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.catalog import Resource
 from olympus.spec.checks.problem import Problem, walk
 from olympus.spec.cron import parse_cron, zone
+from olympus.spec.json_schema import schema_faults
 from olympus.spec.kinds.pipeline import PipelineSpec, Step
 from olympus.spec.loader import Path
 from olympus.spec.regex import compile_pattern, group_names
@@ -101,11 +99,8 @@ def _pipeline(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _params_schema(resource: Resource, schema: Any) -> Iterator[Problem]:
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        path: Path = ("spec", "params", *error.absolute_path)
-        yield Problem(resource, path, f"params is no JSON Schema: {error.message}")
+    for fault in schema_faults(schema):
+        yield Problem(resource, ("spec", "params", *fault.path), fault.message)
 
 
 def needs_of(steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+import orjson
 
 from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.catalog import Resource
 from olympus.spec.checks.problem import Problem, Whole
+from olympus.spec.json_schema import compile_schema, schema_faults
 from olympus.spec.loader import Path
 from olympus.spec.template import expressions_in
 
@@ -68,7 +69,9 @@ def _fits(resource: Resource, path: Path, given: Any, pipeline: Resource) -> Ite
 def _value_fits(
     resource: Resource, path: Path, value: Any, schema: Any, pipeline: Resource
 ) -> Iterator[Problem]:
-    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    for error in validator.iter_errors(value):
-        message = f"param '{path[-1]}' of pipeline '{pipeline.name}': {error.message}"
-        yield Problem(resource, (*path, *error.absolute_path), message)
+    whole = pipeline.spec.params
+    if schema_faults(whole):
+        return  # That is said where the schema stands.
+    for fault in compile_schema(orjson.dumps(whole)).faults(value, schema):
+        message = f"param '{path[-1]}' of pipeline '{pipeline.name}': {fault.message}"
+        yield Problem(resource, (*path, *fault.path), message)

@@ -46,10 +46,11 @@ class Whole:
 
 def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value in a JSON tree, with its path."""
-    yield path, value
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from walk(one, (*path, key))
-    elif isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from walk(one, (*path, index))
+    left: list[tuple[Path, Any]] = [(path, value)]
+    while left:
+        path, value = left.pop()
+        yield path, value
+        if isinstance(value, dict):
+            left += [((*path, key), value[key]) for key in reversed(value)]
+        elif isinstance(value, list):
+            left += [((*path, index), value[index]) for index in reversed(range(len(value)))]

@@ -1,0 +1,127 @@
+"""JSON Schemas that users write (`params` of pipelines): nothing is fetched, patterns take linear time.
+
+`$ref` may only point into the schema itself: a schema comes with a push, and what it names elsewhere would be read
+by the controller, from its disk or its network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
+
+from olympus.spec.loader import Path
+from olympus.spec.regex import search
+
+_REFERENCES: Final = ("$ref", "$dynamicRef")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and where in the value (or in the schema)."""
+
+    path: Path
+    message: str
+
+
+class UserSchema:
+    """A schema that was found sound by `schema_faults`."""
+
+    def __init__(self, schema: Any) -> None:
+        self._validator = _Validator(
+            schema, registry=EMPTY_REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
+        )
+
+    def faults(self, value: Any, part: Any = None) -> list[Fault]:
+        """Of a value; `part` is a part of the schema to hold it against, instead of the whole."""
+        validator = self._validator if part is None else self._validator.evolve(schema=part)
+        try:
+            errors = list(validator.iter_errors(value))
+        except Unresolvable as error:
+            return [Fault((), f"the schema's {error.ref} leads nowhere")]
+        except RecursionError:
+            return [Fault((), "the schema refers to itself without end")]
+        return [Fault(tuple(error.absolute_path), error.message) for error in errors]
+
+
+@lru_cache(maxsize=4096)
+def compile_schema(schema: bytes) -> UserSchema:
+    """Of its JSON: so that each is compiled once."""
+    return UserSchema(orjson.loads(schema))
+
+
+def schema_faults(schema: Any) -> tuple[Fault, ...]:
+    """Why it is no schema that can be used here."""
+    return _schema_faults(orjson.dumps(schema))
+
+
+@lru_cache(maxsize=4096)
+def _schema_faults(raw: bytes) -> tuple[Fault, ...]:
+    schema = orjson.loads(raw)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return (Fault(tuple(error.absolute_path), f"params is no JSON Schema: {error.message}"),)
+    return tuple(_own_faults(schema, ()))
+
+
+def _own_faults(schema: Any, path: Path) -> Iterator[Fault]:
+    if isinstance(schema, list):
+        for index, one in enumerate(schema):
+            yield from _own_faults(one, (*path, index))
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        if key in _REFERENCES and isinstance(value, str) and not value.startswith("#"):
+            yield Fault(
+                (*path, key), f"{value!r} leads out of the schema: write it under $defs, and '#/$defs/…'"
+            )
+        patterns = [value] if key == "pattern" and isinstance(value, str) else []
+        if key == "patternProperties" and isinstance(value, Mapping):
+            patterns = list(value)
+        for pattern in patterns:
+            try:
+                search(pattern, "")
+            except ValueError as error:
+                yield Fault((*path, key), str(error))
+        yield from _own_faults(value, (*path, key))
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not search(pattern, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    if isinstance(value, dict):
+        for pattern, schema in patterns.items():
+            for name, one in value.items():
+                if search(pattern, name):
+                    yield from validator.descend(one, schema, path=name, schema_path=pattern)
+
+
+def _additional(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, one in value.items():
+        if name in known or any(search(pattern, name) for pattern in patterns):
+            continue
+        if allowed is False:
+            yield ValidationError(f"{name!r} is not known: there are {', '.join(sorted(known))}")
+        elif allowed is not True:
+            yield from validator.descend(one, allowed, path=name)
+
+
+_Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional},
+)
