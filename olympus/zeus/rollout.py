@@ -45,7 +45,7 @@ def step(goal: Goal, placed: Sequence[Host], hosts: Mapping[str, Host], seen: Se
         frozen = {node: spec.model_copy(update={"suspended": True}) for node, spec in seen.current.items()}
         return Step(frozen, seen.rollout)
     rollout = _begun(goal, placed, hosts, seen, now)
-    rollout = _failed(goal, seen, rollout, now)
+    rollout = _failed(goal, placed, seen, rollout, now)
     wanted = {host.name: _wanted(goal, host, rollout) for host in placed}
     return _paced(goal, wanted, hosts, replace(seen, rollout=rollout), now)
 
@@ -69,18 +69,22 @@ def _begun(
     return Rollout(service=goal.service, goal=goal.digest, started=now, previous={**worked, **earlier})
 
 
-def _failed(goal: Goal, seen: Seen, rollout: Rollout | None, now: datetime) -> Rollout | None:
+def _failed(
+    goal: Goal, placed: Sequence[Host], seen: Seen, rollout: Rollout | None, now: datetime
+) -> Rollout | None:
     if rollout is None or rollout.failed is not None or not goal.update.rollback or not rollout.previous:
         return rollout
-    for node, instance in sorted(seen.observed.items()):
-        spec = seen.current.get(node)
-        before = rollout.previous.get(node)
-        is_new = spec is not None and spec.generation == instance.generation
-        if not is_new or (before is not None and before.generation == instance.generation):
+    for host in sorted(placed, key=lambda one: one.name):
+        instance = seen.observed.get(host.name)
+        # What still runs, or crashes, from before says nothing about this goal.
+        if instance is None or instance.generation != goal.spec_on(host).generation:
+            continue
+        before = rollout.previous.get(host.name)
+        if before is not None and before.generation == instance.generation:
             continue
         why = _trouble(instance, goal.update.healthy_for, now)
         if why is not None:
-            return rollout.model_copy(update={"failed": why, "failed_on": node})
+            return rollout.model_copy(update={"failed": why, "failed_on": host.name})
     return rollout
 
 

@@ -203,6 +203,15 @@ def test_a_dead_host_does_not_hold_up_the_others():
     assert commands == {"n0": "2", "n1": "2", "n2": "1"}
 
 
+def test_what_a_bad_version_left_behind_does_not_undo_the_next_one():
+    cluster = running("1", bad=frozenset({"7"}))
+    cluster.tick(goal("7"))
+    for _ in range(10):
+        cluster.tick(goal("good"), seconds=45)
+    assert set(cluster.versions().values()) == {"good"}
+    assert cluster.rollout is None
+
+
 class Chaos(RuleBasedStateMachine):
     """Versions, restarts, crashes and time in any order; hosts obey at the next tick."""
 
@@ -270,4 +279,4 @@ class Chaos(RuleBasedStateMachine):
 
 
 TestChaos = Chaos.TestCase
-TestChaos.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestChaos.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -62,9 +62,9 @@ async def sleeps(pid: int | None, seconds: int) -> bool:
     """Once the wrapper that switches users has become the program."""
     async with asyncio.timeout(10):
         while True:
-            program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+            program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
             if program.endswith("/sleep") or program == "sleep":
-                return arguments == [str(seconds)]
+                return arguments == [str(seconds), ""]
             await asyncio.sleep(0.01)
 
 
