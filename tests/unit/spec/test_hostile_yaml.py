@@ -41,7 +41,7 @@ def merge_bomb(size: int) -> bytes:
 
 
 HOSTILE = {
-    "alias bomb of 306 bytes": (bomb(9, 7), "more than"),
+    "alias bomb of 307 bytes": (bomb(8, 8), "more than"),
     "wide alias bomb": (b"a: &a [" + b"x," * 3000 + b"]\nb: [" + b"*a," * 90 + b"]", "more than"),
     "merge bomb of 62 KB": (merge_bomb(62_000), "merge keys"),
     "50,000 open brackets": (b"[" * 50_000, f"nested deeper than {MAX_DEPTH}"),
