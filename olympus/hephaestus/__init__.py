@@ -10,6 +10,6 @@ orders    what a worker is told and what it answers         starts     how a run
 model     a run's state, facts, effects                     core       decide: one run, one fact
 graph     which step is next                                targets    which nodes
 concurrency, triggers, expects   decisions on groups, on pipelines that events start, on what is overdue
+specs_catalog   what is declared, from Hermes
 service   the leader at work                                worker…    the hand (Huey), on each node
-api       what others ask: start, cancel, retry, approve    specs_catalog   what is declared, from Hermes
 """
