@@ -11,7 +11,7 @@ from olympus.records.document import Document, Moment
 
 
 class Offer(Document):
-    """id grows: a later offer replaces an earlier one. by: who pushed; prune: it was confirmed."""
+    """A later offer replaces an earlier one. by: who pushed; prune: it was confirmed."""
 
     id: str
     root: CatalogRoot

@@ -230,7 +230,7 @@ class Reign:
             await self._count_hosts()
             self._sound = await self._compile()
         offer = self._offer
-        if offer is not None and offer.id > self._handled:
+        if offer is not None and offer.id != self._handled:
             await self._consider(offer)
         elif self._sound:
             await self._reconcile()
@@ -259,7 +259,7 @@ class Reign:
             except TimeoutError:
                 continue
         self._stirred.clear()
-        if self._offer is None or self._offer.id <= self._handled:
+        if self._offer is None or self._offer.id == self._handled:
             await asyncio.sleep(_SETTLE)
 
     async def _count_hosts(self) -> None:

@@ -309,10 +309,17 @@ class SpecSource:
         async for found in self._kv.watch(keys.OUTCOME):
             for entry in found.entries:
                 outcome = Outcome.from_bytes(entry.value)
-                # A later offer's outcome: this one was overtaken, what counts is what is applied now.
-                if outcome.offer >= offer:
+                if outcome.offer == offer or await self._is_overtaken(offer, outcome):
                     return outcome
         raise RetryLater("Hermes stopped watching")
+
+    async def _is_overtaken(self, offer: str, outcome: Outcome) -> bool:
+        """A later offer took its place before the controller saw it: what counts is what is applied now.
+
+        Ids of two hosts must not be compared: their clocks may differ.
+        """
+        found = await self._kv.get(keys.OFFER)
+        return found is not None and Offer.from_bytes(found.value).id == outcome.offer != offer
 
 
 def refs(catalog: Catalog) -> list[tuple[str, str]]:

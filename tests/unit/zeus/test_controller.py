@@ -18,7 +18,7 @@ from olympus.hermes.lease import Lease
 from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.kernel.clock import SystemClock
-from olympus.kernel.ids import new_id
+from olympus.kernel.ids import IdFactory, new_id
 from olympus.records.blobs import load_desired
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import InstanceSpec, NodeDesired
@@ -63,12 +63,12 @@ class World:
         self.bad: set[str] = set()
         self.history: list[tuple[str, str]] = []
 
-    async def offer(self, revision: str, *documents: str) -> Outcome:
+    async def offer(self, revision: str, *documents: str, offer_id: str | None = None) -> Outcome:
         report = validate_tree(Tree(**{f"d{number}": text for number, text in enumerate(documents)}))
         assert report.catalog is not None, report.diagnostics
         commit = Commit(revision, "Ada", "change", datetime(2026, 1, 1, tzinfo=UTC))
         root = await self.catalogs.save(report.catalog, report.files, commit)
-        offer = Offer(id=new_id(), root=root, at=self.clock.now())
+        offer = Offer(id=offer_id or new_id(), root=root, at=self.clock.now())
         await self.kv.transact([Put(keys.OFFER, offer.to_bytes())])
         async with asyncio.timeout(10):
             async for found in self.kv.watch(keys.OUTCOME):
@@ -312,3 +312,12 @@ async def test_a_standby_takes_over_and_goes_on(tmp_path: Path):
         assert epoch is not None
         assert document.epoch == int(epoch.value) + 1
         second.cancel()
+
+
+async def test_a_host_whose_clock_is_behind_is_heard(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        await here.offer("r1", service("web"))
+        late = IdFactory().new(1_000_000)
+        outcome = await here.offer("r2", service("web"), service("db"), offer_id=late)
+        assert outcome.applied
+        assert sorted((await here.services("a"))["a"]) == ["db", "web"]
