@@ -153,7 +153,7 @@ def _service_verdict(
     service: _Service, applied_at: datetime, rollout: Rollout | None, intent: Intent | None
 ) -> _Verdict:
     wanted, healthy = service.wanted, service.healthy_count()
-    since = max([applied_at, *(one.since for one in service.seen.values())])
+    since = max((one.since for one in service.seen.values()), default=applied_at)
     if intent is not None and intent.suspended:
         return _Verdict(intent.at, "Suspended", "suspended by " + (intent.by or "an operator"))
     if intent is not None and intent.stopped:
@@ -172,6 +172,8 @@ def _service_verdict(
     if healthy < wanted:
         return _Verdict(since, *_why_not(service, healthy), reconciling="True")
     message = f"{healthy} of {wanted} instances are healthy"
+    proven = [one.healthy_since or one.since for one in here]
+    since = max(proven, default=applied_at)
     if rollout is not None:
         return _Verdict(since, "Progressing", message, ready="True", reconciling="True")
     return _Verdict(since, "Healthy", message, ready="True")
