@@ -26,7 +26,7 @@ from olympus.spec.catalog import Catalog
 from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import MAIN, Push, RefUpdate
 from olympus.zeus.push_socket import Say
-from olympus.zeus.repo_git import SpecRepository, without_password
+from olympus.zeus.repo_git import SpecRepository, check_branch, check_url, without_password
 from olympus.zeus.validation import Checked, Validator, refusal
 
 log = logging.getLogger("olympus.zeus")
@@ -47,7 +47,10 @@ class Remote:
 
 
 class SpecSource:
-    """Answers the hooks (see `push_socket`), follows main or a remote, does what operators ask of git."""
+    """Answers the hooks (see `push_socket`), follows main or a remote, does what operators ask of git.
+
+    Raises Refused where the remote's URL or branch is one that is never fetched.
+    """
 
     def __init__(  # noqa: PLR0913 - the parts that boot wires
         self,
@@ -59,6 +62,9 @@ class SpecSource:
         *,
         remote: Remote | None = None,
     ) -> None:
+        if remote is not None:
+            check_url(remote.url)
+            check_branch(remote.branch)
         self._kv = kv
         self._bus = bus
         self._catalogs = catalogs
