@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import serve as hypercorn_serve
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 
 from olympus.kernel.errors import Refused
 
@@ -30,6 +30,19 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+class _OneSocket(Config):
+    """Hypercorn would make its sockets inheritable: every service would hold our port open."""
+
+    def __init__(self, sock: socket.socket, *, secure: bool) -> None:
+        super().__init__()
+        self._one = sock
+        self._secure = secure
+
+    def create_sockets(self) -> Sockets:
+        sockets = [self._one]
+        return Sockets(sockets, [], []) if self._secure else Sockets([], sockets, [])
+
+
 async def serve(
     app: Any,
     sock: socket.socket,
@@ -38,8 +51,7 @@ async def serve(
     tls: tuple[Path, Path] | None = None,
 ) -> None:
     """Until `stop` returns. tls: certificate and key."""
-    config = Config()
-    config.bind = [f"fd://{sock.fileno()}"]
+    config = _OneSocket(sock, secure=tls is not None)
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 0.5
