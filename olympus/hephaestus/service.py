@@ -184,7 +184,7 @@ class _Leadership:
                 elif entry is not None and order is not None and order.state == "pending":
                     ours = self._signer.sign(order.model_copy(update={"epoch": self._term.epoch}))
                     try:
-                        ops = [self._term.guard, Cas(entry.key, ours.to_bytes(), entry.version)]
+                        ops: list[Op] = [self._term.guard, Cas(entry.key, ours.to_bytes(), entry.version)]
                         await self._kv.transact(ops)
                     except TransactionConflict as conflict:
                         if 0 in conflict.failed:

@@ -17,7 +17,15 @@ from typing import Final
 from olympus.hephaestus import execute_http, execute_process
 from olympus.hephaestus.attempt import Attempt
 from olympus.hephaestus.execute_process import Tools
-from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, HttpAction, Order, Outcome, cancel_key
+from olympus.hephaestus.orders import (
+    ORDER_FINISHED,
+    ORDER_STARTED,
+    STARTED_AFTER,
+    HttpAction,
+    Order,
+    Outcome,
+    cancel_key,
+)
 from olympus.hephaestus.queue_huey import StepQueue
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
@@ -138,7 +146,7 @@ class Worker:
         key = keys.order(self._node, name)
         ops: list[Op] = [Cas(key, order.to_bytes(), live.version), CheckAbsent(cancel_key(self._node, name))]
         try:
-            written = await self._bus.publish([self._event(ORDER_STARTED, order)], ops, durable=False)
+            written = await self._kv.transact(ops)
         except TransactionConflict:
             # Withdrawn or cancelled before we could take it, or changed: then we are told of it again.
             del self._live[name]
@@ -149,6 +157,10 @@ class Worker:
             return
         live.order, live.version = order, written[key]
         queue.submit(name)
+        # Who waits for a quick step hears of its end soon enough.
+        await asyncio.sleep(STARTED_AFTER)
+        if self._live.get(name) is live:
+            await self._bus.publish([self._event(ORDER_STARTED, order)], durable=False)
 
     def _outdated(self, order: Order) -> str | None:
         """Orders of a coordinator that was replaced are refused, also after a restart of ours."""
