@@ -41,7 +41,6 @@ class Reactions:
         self._guard = guard
         self._version = -1
         self._index: dict[str, list[Trigger]] = {}
-        self._by_key: dict[str, Trigger] = {}
         self._expected: dict[str, Expected] = {}
         self._pending: dict[str, Pending] = {}
         self._known: dict[str, Expectation] = {}
@@ -175,7 +174,6 @@ class Reactions:
         for pipeline in self._specs.pipelines():
             found += triggers.triggers_of(pipeline.name, pipeline.spec.get("on") or ())
         self._index = triggers.index(found)
-        self._by_key = {trigger.key: trigger for trigger in found}
         self._expected = {
             one.name: Expected(one.name, one.pipeline, one.within, one.paused)
             for one in self._specs.schedules()

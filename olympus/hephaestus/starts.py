@@ -201,6 +201,8 @@ class Starts:
             raise Conflict(f"run {run_id} is not finished: {run.state}")
         if run.state == "succeeded":
             raise Conflict(f"run {run_id} succeeded: there is nothing to retry")
+        if not run.spec:
+            raise Conflict(f"run {run_id} never began ({run.message}): start its pipeline anew")
         await self._ask(RETRY_REQUESTED, run, {"by": by})
 
     async def approve(self, run_id: str, answer: Approved) -> None:

@@ -44,8 +44,13 @@ class Document(BaseModel):
     def from_bytes(cls, raw: bytes) -> Self:
         """What `to_bytes` wrote. Raises Invalid where it is no such document."""
         try:
-            return cls.model_validate_json(raw)
+            return cls.model_validate_json(cls._unpacked(raw))
         except ValidationError as exc:
             raise Invalid(
                 f"not a {cls.__name__}: {exc.error_count()} errors, the first: {exc.errors()[0]['msg']}"
             ) from exc
+
+    @staticmethod
+    def _unpacked(raw: bytes) -> bytes:
+        """JSON, of what `to_bytes` wrote."""
+        return raw

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -159,9 +159,9 @@ class Run(Document):
         raw = super().to_bytes()
         return zlib.compress(raw, 1) if len(raw) > _COMPRESS_OVER else raw
 
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> Self:
-        return super().from_bytes(raw if raw.startswith(b"{") else zlib.decompress(raw))
+    @staticmethod
+    def _unpacked(raw: bytes) -> bytes:
+        return raw if raw.startswith(b"{") else zlib.decompress(raw)
 
 
 class StoredPipeline(Document):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from olympus.hephaestus.model import CancelAsked, Woken
+from olympus.records.run import Claim, Run
 from olympus.testing.runs import RunWorld
 
 THREE = """
@@ -388,3 +389,25 @@ def test_an_output_over_the_limit_is_dropped_and_said():
     assert world.step("a").output is None
     assert "over the limit" in world.step("a").message
     assert world.run.state == "succeeded"
+
+
+def test_a_run_that_never_began_can_be_retried():
+    world = RunWorld("steps: [{name: a, run: [a]}]")
+    world.hold_claims = True
+    world.begin(claims=(Claim(group="g"),))
+    world.tell(CancelAsked("not now"))
+    assert (world.run.state, world.run.steps) == ("cancelled", ())
+    world.hold_claims = False
+    world.retry()
+    world.ok("a")
+    assert world.run.state == "succeeded"
+
+
+def test_a_large_record_is_stored_compressed_and_read_again():
+    world = RunWorld(
+        "{nodes: {}, steps: [{name: a, run: [a]}]}", nodes=[f"node-{i}" for i in range(300)]
+    ).begin()
+    raw = world.stored.to_bytes()
+    assert not raw.startswith(b"{")
+    assert len(raw) < 20_000
+    assert Run.from_bytes(raw) == world.stored

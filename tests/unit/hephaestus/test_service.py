@@ -377,6 +377,8 @@ async def test_a_firing_that_cannot_start_leaves_a_failed_run(tmp_path):
         await here.emit("olympus.chronos.fired", {"schedule": "s", "pipeline": "gone", "params": {}})
         run = await one_run(here)
         assert (run.state, run.message) == ("failed", "there is no pipeline 'gone'")
+        with pytest.raises(Conflict, match="never began"):
+            await here.starts.retry(run.id, "ann")
 
 
 async def test_a_pipeline_that_triggers_itself_ends(tmp_path):
