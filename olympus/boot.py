@@ -108,14 +108,18 @@ async def _until(stopped: asyncio.Event) -> None:
 
 
 async def _hermes(settings: Settings, clock: Clock) -> tuple[Kv, Registry]:
-    if settings.hermes.consul is None:
+    where = settings.hermes
+    if where.consul is None:
         return EmbeddedKv.open(settings.state / "hermes.db", clock), EmbeddedRegistry()
     # Its vendor takes a while to import, and one machine does without it.
+    from olympus.hermes.consul_client import ConsulAddress  # noqa: PLC0415
     from olympus.hermes.kv_consul import open_consul  # noqa: PLC0415
     from olympus.hermes.registry_consul import ConsulRegistry  # noqa: PLC0415
 
-    kv = await open_consul(settings.hermes)
-    return kv, ConsulRegistry(kv)
+    kv = await open_consul(
+        ConsulAddress(where.consul.host, where.consul.port, tls=where.tls, token=where.token, ca=where.ca)
+    )
+    return kv, ConsulRegistry(kv.client)
 
 
 class House:
@@ -174,6 +178,7 @@ class House:
                     Member(settings.node, settings.listen.host, meta={"url": settings.url})
                 )
                 await register_facts(self._kv, settings.node, settings.listen.host, self._clock)
+                group.create_task(self._registry.keep())
                 for work in self._work():
                     group.create_task(work)
                 if sock is not None:

@@ -295,14 +295,14 @@ class Bus:
             now = self._clock.now()
             raw = segment_bytes(now, head.bytes, encoded)
             after = Head(head.first, head.next + 1, head.bytes + len(raw))
-            own = [
+            own: list[Op] = [
                 Cas(key, head_bytes(after, raw), version),
                 Put(keys.segment(self._publisher, head.next), raw),
             ]
             self._own = None
             try:
-                whole: list[Op] = [*own, *ops]
-                versions = await self._kv.transact(whole)
+                own.extend(ops)
+                versions = await self._kv.transact(own)
             except TransactionConflict as conflict:
                 if 0 in conflict.failed:
                     # The answer to an earlier transaction was lost, or retention has moved the head.

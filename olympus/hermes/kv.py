@@ -146,6 +146,15 @@ def _name(op: Op) -> str:
     return op.prefix if isinstance(op, DeletePrefix) else op.key
 
 
+def check_size(ops: Sequence[Op]) -> None:
+    """Raises TooLarge where Consul would refuse: what works on one machine has to work in a cluster."""
+    if len(ops) > MAX_OPS:
+        raise TooLarge(f"{len(ops)} operations in a transaction, {MAX_OPS} are allowed: split it")
+    size = sum(len(op.value) for op in ops if isinstance(op, Put | Cas | Lock | Unlock))
+    if size > MAX_BODY:
+        raise TooLarge(f"{size} bytes in a transaction, {MAX_BODY} are allowed: split it, or store chunks")
+
+
 class Kv(Protocol):
     """Every method raises HermesUnreachable while the store does not answer; the call may then be repeated.
 

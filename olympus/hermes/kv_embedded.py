@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Final
 
 from olympus.hermes.kv import (
-    MAX_BODY,
-    MAX_OPS,
     MAX_PREFIX,
     Cas,
     CheckAbsent,
@@ -35,6 +33,7 @@ from olympus.hermes.kv import (
     TooLarge,
     TransactionConflict,
     Unlock,
+    check_size,
 )
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import NotFound, Refused
@@ -325,15 +324,6 @@ class EmbeddedKv:
         # From here on, who commits must wait for the sync after this one.
         self._syncing, self._next_sync = self._next_sync, None
         await self._sync()
-
-
-def check_size(ops: Sequence[Op]) -> None:
-    """Raises TooLarge where Consul would refuse: what works on one machine has to work in a cluster."""
-    if len(ops) > MAX_OPS:
-        raise TooLarge(f"{len(ops)} operations in a transaction, {MAX_OPS} are allowed: split it")
-    size = sum(len(op.value) for op in ops if isinstance(op, Put | Cas | Lock | Unlock))
-    if size > MAX_BODY:
-        raise TooLarge(f"{size} bytes in a transaction, {MAX_BODY} are allowed: split it, or store chunks")
 
 
 def _hold(guard: bool) -> None:

@@ -28,6 +28,10 @@ class Registry(Protocol):
         """This host leaves on purpose."""
         ...
 
+    async def keep(self) -> None:
+        """Until cancelled: this host's check stays passing."""
+        ...
+
     async def members(self) -> tuple[Member, ...]:
         """All that are registered, by name."""
         ...

@@ -21,6 +21,9 @@ class EmbeddedRegistry:
     async def deregister(self, name: str) -> None:
         await self._set({key: member for key, member in self._members.items() if key != name})
 
+    async def keep(self) -> None:
+        """Whoever could ask whether we live is a part of us."""
+
     async def members(self) -> tuple[Member, ...]:
         return tuple(self._members[name] for name in sorted(self._members))
 

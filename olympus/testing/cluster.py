@@ -34,7 +34,7 @@ class Answer:
     text: str
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - JSON is anything
+    def json(self) -> Any:
         return json.loads(self.text) if self.text else None
 
 
@@ -85,6 +85,7 @@ class OlympusProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        del kind, error, trace
         self.stop()
 
     def start(self, *, within: float = 30.0) -> None:
@@ -138,7 +139,7 @@ class OlympusProcess:
         self,
         method: str,
         path: str,
-        body: Any = None,  # noqa: ANN401 - JSON is anything
+        body: Any = None,
         *,
         token: str | None = "",
         headers: Mapping[str, str] | None = None,
@@ -159,13 +160,13 @@ class OlympusProcess:
         finally:
             connection.close()
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON is anything
+    def get(self, path: str) -> Any:
         """The JSON of a GET; AssertionError unless 200."""
         answer = self.ask("GET", path)
         assert answer.status == 200, f"GET {path}: {answer.status} {answer.text}"
         return answer.json
 
-    def post(self, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON is anything
+    def post(self, path: str, body: Any = None) -> Any:
         """The JSON of a POST; AssertionError unless 2xx."""
         answer = self.ask("POST", path, {} if body is None else body)
         assert 200 <= answer.status < 300, f"POST {path}: {answer.status} {answer.text}"
@@ -210,15 +211,15 @@ class OlympusProcess:
             raise subprocess.CalledProcessError(done.returncode, args, done.stdout, done.stdout + done.stderr)
         return done.stdout + done.stderr
 
-    def run(self, pipeline: str, params: Mapping[str, Any] | None = None, *, within: float = 30.0) -> Any:  # noqa: ANN401
+    def run(self, pipeline: str, params: Mapping[str, Any] | None = None, *, within: float = 30.0) -> Any:
         """Start a pipeline and wait for its end: the run."""
         started = self.post(f"/api/v1/pipelines/{pipeline}/runs", {"params": dict(params or {})})
         return self.finished(started["id"], within=within)
 
-    def finished(self, run: str, *, within: float = 30.0) -> Any:  # noqa: ANN401 - JSON is anything
+    def finished(self, run: str, *, within: float = 30.0) -> Any:
         """The run, once it has ended."""
 
-        def ended() -> Any:  # noqa: ANN401 - JSON is anything
+        def ended() -> Any:
             got = self.get(f"/api/v1/runs/{run}")
             return got if got["finishedAt"] else None
 

@@ -1,0 +1,59 @@
+"""A real Consul for those that need one; without it they are skipped, loudly, and fail where CI runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from olympus.testing.consul_agent import ConsulAgent, find_consul
+
+
+def _binary() -> str:
+    found = find_consul()
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Consul: CI has to run these tests (make consul)")
+        pytest.skip("no Consul: make consul")
+    return found
+
+
+@pytest.fixture(scope="session")
+def consul_agent() -> Iterator[ConsulAgent]:
+    """A dev server for all tests that use keys of their own."""
+    with ConsulAgent(_binary()) as agent:
+        yield agent
+
+
+@pytest.fixture
+def fresh_consul_agent() -> Iterator[ConsulAgent]:
+    """A dev server of the test alone."""
+    with ConsulAgent(_binary()) as agent:
+        yield agent
+
+
+@pytest.fixture
+def make_consul(tmp_path: Path) -> Iterator[Callable[[], ConsulAgent]]:
+    """Servers whose data are on disk, so that they can be killed and started again."""
+    made: list[ConsulAgent] = []
+
+    def make() -> ConsulAgent:
+        made.append(ConsulAgent(_binary(), tmp_path / f"consul-{len(made)}"))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for agent in made:
+        agent.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "no Consul" in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_line(
+            f"NOT TESTED: {len(skipped)} tests need a real Consul and were skipped (make consul)",
+            red=True,
+            bold=True,
+        )
