@@ -12,8 +12,41 @@ from typing import Final, NoReturn
 
 from olympus.kernel.errors import Invalid, OlympusError, RetryLater
 
-COMMANDS: Final = ("up", "validate")
-"""Modules of this package, in the order of the help."""
+_PLACES: Final[dict[str, str]] = {
+    "up": "up.register",
+    "init": "admin.register_init",
+    "validate": "validate.register",
+    "plan": "zeus.register",
+    "get": "get.register",
+    "describe": "get.register_describe",
+    "status": "get.register_status",
+    "run": "runs.register",
+    "runs": "runs.register_runs",
+    "logs": "runs.register_logs",
+    "cancel": "runs.register_steering",
+    "retry": "runs.register_steering",
+    "approve": "runs.register_approve",
+    "render": "runs.register_render",
+    "restart": "zeus.register_orders",
+    "suspend": "zeus.register_orders",
+    "resume": "zeus.register_orders",
+    "node": "zeus.register_node",
+    "sync": "zeus.register_sync",
+    "rollback": "zeus.register_sync",
+    "events": "events.register",
+    "emit": "events.register_emit",
+    "eval": "events.register_eval",
+    "schedule": "admin.register",
+    "token": "admin.register_token",
+    "audit": "admin.register_audit",
+    "doctor": "admin.register_doctor",
+    "schema": "admin.register_schema",
+    "version": "admin.register_version",
+    "completion": "admin.register_completion",
+}
+"""Command → the module of this package that has it, and the function that tells argparse of it."""
+
+COMMANDS: Final = tuple(_PLACES)
 
 EXIT_FAILED: Final = 1
 EXIT_INVALID: Final = 2
@@ -55,15 +88,11 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     wanted = next((word for word in words if not word.startswith("-")), None)
     # Only the module of the command that is given is imported: help alone needs them all.
-    for name in COMMANDS:
-        module = MODULES.get(name, name)
-        if wanted is None or wanted == name or wanted not in COMMANDS:
-            importlib.import_module(f"olympus.cli.{module}").register(subparsers)
+    places = [_PLACES[wanted]] if wanted in _PLACES else list(dict.fromkeys(_PLACES.values()))
+    for place in places:
+        module, _, function = place.partition(".")
+        getattr(importlib.import_module(f"olympus.cli.{module}"), function)(subparsers)
     return parser
-
-
-MODULES: Final[dict[str, str]] = {}
-"""Where a command's module has another name than the command."""
 
 
 def run_main() -> NoReturn:

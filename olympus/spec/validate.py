@@ -81,6 +81,22 @@ def validate_tree(tree: SpecTree, cache: Cache | None = None, revision: str = ""
     return Report(Catalog(resources, digests, revision), (), contents, len(names))
 
 
+def validate_documents(tree: SpecTree) -> Report:
+    """Each document by itself: what schemas say, and no more."""
+    names = spec_files(tree)
+    diagnostics = list(tree.problems)
+    resources: list[Resource] = []
+    for name in names:
+        documents, found = load_documents(name, tree.read(name))
+        diagnostics += found
+        for document in documents:
+            resource, errors = parse_document(document)
+            diagnostics += errors
+            resources += [resource] if resource is not None else []
+    catalog = None if diagnostics else Catalog(resources)
+    return Report(catalog, tuple(sorted(set(diagnostics))), spec_files=len(names))
+
+
 def _file(tree: SpecTree, name: str, cache: Cache) -> _File:
     digest = tree.files[name]
     known = cache.get(name, digest)
