@@ -230,6 +230,8 @@ class Bus:
             stirred.set()
 
     async def _write_for_ever(self) -> None:
+        if self._spool:
+            self._asked.set()
         while True:
             await self._asked.wait()
             self._asked.clear()
