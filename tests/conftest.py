@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from olympus.testing.consul_agent import ConsulAgent, find_consul
+
+# A busy machine is slow; that is no failure of what is tested.
+hypothesis.settings.register_profile("olympus", deadline=None)
+hypothesis.settings.load_profile("olympus")
 
 
 def _binary() -> str:
