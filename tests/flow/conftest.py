@@ -9,8 +9,6 @@ import pytest
 
 from olympus.testing.cluster import OlympusProcess
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 @pytest.fixture(params=["embedded", pytest.param("consul", marks=pytest.mark.consul)])
 def hermes(request: pytest.FixtureRequest) -> str:
@@ -47,13 +45,3 @@ def olympus(make_olympus: Callable[..., OlympusProcess], hermes: str) -> Olympus
     process = make_olympus(hermes=hermes)
     process.start()
     return process
-
-
-def example(name: str) -> dict[str, str]:
-    """The files of `examples/NAME`, but its README."""
-    root = REPOSITORY / "examples" / name
-    return {
-        str(file.relative_to(root)): file.read_text()
-        for file in sorted(root.rglob("*"))
-        if file.is_file() and file.name != "README.md"
-    }
