@@ -93,10 +93,7 @@ class App:
                 caller, session = await self._caller()
                 if session is not None:
                     self._check_form(session)
-                if not caller.may(route.access):
-                    raise Problem(
-                        403, f"the role {route.access} is needed, and '{caller.name}' is {caller.role}"
-                    )
+                _demand(caller, route.access)
             request = await self._request(params, caller)
             response = await route.handler(request)
         except Problem as problem:
@@ -197,13 +194,9 @@ class App:
         try:
             caller, _ = await self._caller()
             pushes = self._around.git.pushes(call)
-            if pushes and not caller.may("admin"):
-                raise Problem(403, f"the role admin is needed to push, and '{caller.name}' is {caller.role}")
-            call = GitCall(
-                *(call.repository, call.method, call.path, call.query, call.headers),
-                caller.name,
-                call.address,
-            )
+            if pushes:
+                _demand(caller, "admin")
+            call = replace(call, user=caller.name)
             serving = self._around.git.serve(call, _pieces())
             answer = await serving.__aenter__()
         except Problem as problem:
