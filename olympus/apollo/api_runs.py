@@ -76,6 +76,7 @@ class RunHandlers:
 
     async def listed(self, request: Request) -> Response:
         """Newest first; `pipeline`, `state`."""
+        limit = request.limit
         ids = sorted(
             (key.removeprefix(keys.RUNS) for key in await self._around.kv.keys(keys.RUNS)), reverse=True
         )
@@ -83,7 +84,7 @@ class RunHandlers:
             ids = [one for one in ids if one < request.cursor]
         items: list[dict[str, Any]] = []
         for one in ids:
-            if len(items) == request.limit:
+            if len(items) == limit:
                 return listed(items, items[-1]["id"])
             run = await self._read(one)
             if run is not None and self._wanted(run, request):

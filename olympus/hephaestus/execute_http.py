@@ -54,7 +54,9 @@ async def execute(order: Order, cancel: asyncio.Event, tools: Tools, client: Htt
         return Outcome(state="failed", error=said, started_at=started, finished_at=tools.clock.now())
     succeeded = 200 <= answer.status < 400
     attempt.log.write_bytes(
-        f"{action.method} {masker.text(action.url)} → {answer.status}\n".encode() + masker.data(answer.body)
+        f"{action.method} {masker.text(action.url)} → {answer.status}\n".encode()
+        + masker.data(answer.body).rstrip(b"\n")
+        + b"\n"
     )
     return Outcome(
         state="succeeded" if succeeded else "failed",
