@@ -39,7 +39,7 @@ from olympus.hermes.lease import Lease, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.host.http_aiohttp import HttpClient
-from olympus.host.process import become_subreaper
+from olympus.host.process import become_subreaper, keep_descriptors
 from olympus.kernel.clock import Clock, SystemClock
 from olympus.kernel.errors import NotFound
 from olympus.kernel.events import Event
@@ -84,6 +84,7 @@ async def run(settings: Settings, announce: Callable[[Announced], None]) -> None
     Raises OlympusError where it can't start, with what to do about it.
     """
     become_subreaper()
+    keep_descriptors()
     # Programs of unprivileged users pass through it; what is in it closes itself.
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
     sock = listen(settings.listen.host, settings.listen.port) if "apollo" in settings.gods else None

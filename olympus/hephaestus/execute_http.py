@@ -53,11 +53,8 @@ async def execute(order: Order, cancel: asyncio.Event, tools: Tools, client: Htt
         attempt.log.write_text(f"{action.method} {masker.text(action.url)}\n{said}\n")
         return Outcome(state="failed", error=said, started_at=started, finished_at=tools.clock.now())
     succeeded = 200 <= answer.status < 400
-    attempt.log.write_bytes(
-        f"{action.method} {masker.text(action.url)} → {answer.status}\n".encode()
-        + masker.data(answer.body).rstrip(b"\n")
-        + b"\n"
-    )
+    asked = f"{action.method} {masker.text(action.url)} → {answer.status}\n".encode()
+    attempt.log.write_bytes(asked + masker.data(answer.body).rstrip(b"\n") + b"\n")
     return Outcome(
         state="succeeded" if succeeded else "failed",
         exit=answer.status,

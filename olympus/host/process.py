@@ -36,6 +36,7 @@ _WRAPPER: Final = """
 folder=$1 groups=$2; shift 2
 while [ "$groups" -gt 0 ]; do echo 0 >"$1" || exit 126; shift; groups=$((groups - 1)); done
 cd "$folder" || exit 126
+unset OLDPWD PWD
 if [ "$0" = - ]; then exec "$@"; fi
 trap : TERM INT HUP
 "$@"
@@ -102,6 +103,14 @@ _children: dict[int, int | None] = {}
 def become_subreaper() -> None:
     """From now on, orphans below us become our children, so that they can be found and reaped (prctl(2))."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def keep_descriptors() -> None:
+    """What we were given beside standard input and output is not for what we spawn."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names alone
+        if int(name) > 2:
+            with suppress(OSError):
+                os.set_inheritable(int(name), False)
 
 
 def spawn(command: Command) -> Identity:
