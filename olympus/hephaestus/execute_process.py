@@ -141,7 +141,7 @@ async def _accompany(
             )
         except OlympusError as error:
             said = ("failed", str(error))
-    _take_output(watch.folder, attempt)
+    _take_output(watch.folder, attempt, watch.masker)
     return Outcome(
         state=said[0],
         exit=code,
@@ -242,12 +242,12 @@ def _forget_output(folder: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _take_output(folder: Path, attempt: Attempt) -> None:
+def _take_output(folder: Path, attempt: Attempt, masker: Masker) -> None:
     for path in folder.glob(f"{_OUTPUT_NAME}.*"):
         with suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
-                attempt.output.write_bytes(file.read(1 << 20))
+                attempt.output.write_bytes(masker.data(file.read(1 << 20)))
 
 
 def _limits(order: Order, user: str) -> Limits:

@@ -44,7 +44,8 @@ HOSTILE = {
     "alias bomb of 307 bytes": (bomb(8, 8), "more than"),
     "wide alias bomb": (b"a: &a [" + b"x," * 3000 + b"]\nb: [" + b"*a," * 90 + b"]", "more than"),
     "merge bomb of 62 KB": (merge_bomb(62_000), "merge keys"),
-    "50,000 open brackets": (b"[" * 50_000, f"nested deeper than {MAX_DEPTH}"),
+    # Builds of libyaml differ in who looks first: they have a limit of their own, at 1,000.
+    "50,000 open brackets": (b"[" * 50_000, "nest"),
     "50,000 open braces": (b"{a: " * 50_000, f"nested deeper than {MAX_DEPTH}"),
     "50,000 dashes": (b"- " * 50_000 + b"x", f"nested deeper than {MAX_DEPTH}"),
     "50,000 keys in keys": (b"? " * 50_000 + b"x", "a key has to be a text"),
