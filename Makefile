@@ -36,7 +36,7 @@ env: $(VENV)/.run ## the environment that `make up` needs
 env-dev: $(VENV)/.dev ## the environment that `make test` needs
 
 up: $(VENV)/.run ## run Olympus here, with the embedded Hermes and the specs of specs/ (more flags: UP="--listen …")
-	@exec $(BIN)/olympus up --state "$(STATE)" --specs specs $(UP)
+	@exec $(BIN)/olympus up --state "$(STATE)" --specs specs --node local $(UP)
 
 test: $(VENV)/.dev consul ## everything the tests need, then all tests
 	$(BIN)/python -m pytest $(TESTS)
