@@ -205,10 +205,12 @@ def _settle(state: Supervised, now: datetime) -> Made:
             state = _show(state, now, state="starting", reason="ChecksPending", message="")
     if now >= stable_at:
         state = replace(state, burst=0, failures=() if state.record.state == "running" else state.failures)
-    if state.record.state == "running" and state.failed:
+    # Not before it is stable: a crash loop would tell of a recovery at each of its starts.
+    if state.record.state == "running" and state.failed and now >= stable_at:
         effects.append(Tell("service-recovered", "it runs again"))
         state = replace(state, failed=False)
-    wake = stable_at if now < stable_at and (state.burst or state.record.state == "crashlooping") else None
+    unsettled = state.burst or state.failed or state.record.state == "crashlooping"
+    wake = stable_at if now < stable_at and unsettled else None
     return Decision(state, (WakeAt(wake), *effects))
 
 
