@@ -1,4 +1,4 @@
-"""Rotation loses no line of a process that goes on writing; files are written whole, healed, and never through links."""
+"""Rotation loses no line of a process that writes on; files are written whole, healed, never through links."""
 
 from __future__ import annotations
 
