@@ -26,7 +26,7 @@ from olympus.hermes.kv import MAX_BODY, MAX_OPS, Cas, Delete, Entry, Kv, Op, Put
 from olympus.hermes.segments import (
     Head,
     Segment,
-    decode_events,
+    as_decoded,
     encode_events,
     head_bytes,
     read_head,
@@ -126,8 +126,8 @@ class Bus:
         out), HermesUnreachable (with `ops`: it may be done or not), Refused (over the size of a transaction).
         """
         versions: dict[str, int] = {}
-        for part, its_ops in self._parts(events, ops):
-            request = _Request(part, encode_events(part), its_ops, asyncio.get_running_loop().create_future())
+        for part, encoded, its_ops in self._parts(events, ops):
+            request = _Request(part, encoded, its_ops, asyncio.get_running_loop().create_future())
             self._requests.append(request)
             self._asked.set()
             versions = await request.done or versions
@@ -137,11 +137,13 @@ class Bus:
 
     def _parts(
         self, events: Sequence[Event], ops: Sequence[Op]
-    ) -> list[tuple[Sequence[Event], Sequence[Op]]]:
+    ) -> list[tuple[Sequence[Event], bytes, Sequence[Op]]]:
+        """What fits into a transaction each, encoded. Raises Refused where `ops` have to go with too much."""
         if len(ops) > MAX_OPS - _OWN_OPS:
             raise Refused(f"{len(ops)} operations beside events, {MAX_OPS - _OWN_OPS} are allowed")
-        if len(events) <= 1 or len(encode_events(events)) + _size(ops) <= _MAX_EVENTS:
-            return [(events, ops)]
+        encoded = encode_events(events)
+        if len(events) <= 1 or len(encoded) + _size(ops) <= _MAX_EVENTS:
+            return [(events, encoded, ops)]
         if ops:
             raise Refused("these events and operations are over the size of one transaction: split them")
         half = len(events) // 2
@@ -260,6 +262,7 @@ class Bus:
     async def _write(self, taken: list[_Request]) -> None:
         try:
             versions = await self._append(
+                [event for request in taken for event in request.events],
                 _joined([request.encoded for request in taken]),
                 [op for request in taken for op in request.ops],
             )
@@ -287,7 +290,7 @@ class Bus:
                 if not request.done.done():
                     request.done.set_result({op.key: versions[op.key] for op in _setting(request.ops)})
 
-    async def _append(self, encoded: bytes, ops: Sequence[Op]) -> dict[str, int]:
+    async def _append(self, events: Sequence[Event], encoded: bytes, ops: Sequence[Op]) -> dict[str, int]:
         """One transaction: the segment, the head, and `ops`. Without events: `ops` alone."""
         if encoded == b"[]":
             return await self._kv.transact(ops) if ops else {}
@@ -311,9 +314,7 @@ class Bus:
                     continue
                 raise TransactionConflict([i - _OWN_OPS for i in conflict.failed], ops) from conflict
             self._own = (after, versions[key])
-            # What JSON would change (tuples, subclasses) is changed for subscribers in this process too.
-            segment = Segment(now, head.bytes, decode_events(orjson.loads(encoded)))
-            self._remember(self._publisher, head.next, segment)
+            self._remember(self._publisher, head.next, Segment(now, head.bytes, as_decoded(events, encoded)))
             return versions
 
     async def _own_head(self) -> tuple[Head, int]:
@@ -341,8 +342,8 @@ class Bus:
         if not self._spool:
             return
         events = self._spool.read()
-        for part, _ in self._parts(events, ()):
-            await self._append(encode_events(part), ())
+        for part, encoded, _ in self._parts(events, ()):
+            await self._append(part, encoded, ())
         await self._kv.flush()
         self._spool.clear()
         log.info("spool_handed_over", extra={"events": len(events)})

@@ -31,7 +31,9 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-11-24T09:30:00.000000Z`: always UTC, always six digits, so that texts sort as times do."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

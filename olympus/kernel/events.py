@@ -45,10 +45,13 @@ class Event:
             "depth": self.depth,
             "data": self.data,
         }
-        for name in ("subject", "node", "cause"):
-            value = getattr(self, name)
-            if value is not None:
-                out[name] = value
+        # Written out: this is done for each event of the bus.
+        if self.subject is not None:
+            out["subject"] = self.subject
+        if self.node is not None:
+            out["node"] = self.node
+        if self.cause is not None:
+            out["cause"] = self.cause
         return out
 
     @staticmethod
