@@ -154,3 +154,21 @@ async def test_static_files_are_those_of_the_folder_alone(here):
         "/static//etc/passwd",
     ):
         assert (await here.ask("GET", path)).status_code in (404, 405, 308, 400)
+
+
+async def test_the_page_shows_what_is_declared_with_little_and_with_much_said_of_it(here):
+    await here.declare(
+        ("Node", "bare", {}),
+        ("Node", "full", {"address": "10.0.0.1"}),
+        ("Service", "web", {"run": {"process": {"command": ["true"]}}}),
+        ("Pipeline", "p", {"steps": [{"name": "a", "run": ["true"]}]}),
+        ("Schedule", "often", {"every": "5m", "pipeline": "p"}),
+    )
+    await login(here, here.tokens["viewer"])
+    answer = await here.ask("GET", "/")
+    page = (await answer.get_data()).decode()
+    assert answer.status_code == 200, page
+    for name in ("bare", "full", "10.0.0.1", "web", "often"):
+        assert name in page
+    missing = await here.ask("GET", "/runs/nope")
+    assert missing.status_code == 404
