@@ -164,6 +164,7 @@ async def test_the_page_shows_what_is_declared_with_little_and_with_much_said_of
         ("Pipeline", "p", {"steps": [{"name": "a", "run": ["true"]}]}),
         ("Schedule", "often", {"every": "5m", "pipeline": "p"}),
     )
+    await emitted(here, "of.nobody")
     await login(here, here.tokens["viewer"])
     answer = await here.ask("GET", "/")
     page = (await answer.get_data()).decode()
