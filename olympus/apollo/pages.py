@@ -43,7 +43,8 @@ class Pages:
             loader=jinja2.FileSystemLoader(self._web / "templates"),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
-            finalize=lambda value: visible(value) if isinstance(value, str) else value,
+            # Markup, what our own macros make, is a text too, and must stay what it is.
+            finalize=lambda value: visible(value) if type(value) is str else value,
         )
 
     def add_to(self, app: Quart, guard: Guard) -> None:

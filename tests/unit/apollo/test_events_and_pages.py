@@ -171,5 +171,6 @@ async def test_the_page_shows_what_is_declared_with_little_and_with_much_said_of
     assert answer.status_code == 200, page
     for name in ("bare", "full", "10.0.0.1", "web", "often"):
         assert name in page
+    assert "&lt;td" not in page
     missing = await here.ask("GET", "/runs/nope")
     assert missing.status_code == 404
