@@ -96,11 +96,18 @@ async def run(settings: Settings, announce: Callable[[Announced], None]) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    loop.set_exception_handler(_unless_cancelled)
     try:
         house = House(settings, clock, kv, registry)
         await house.live(sock, stopped, announce)
     finally:
         await kv.close()
+
+
+def _unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The web server's connections complain when they are ended by our end."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 async def _until(stopped: asyncio.Event) -> None:

@@ -142,7 +142,7 @@ def service_status(name: str, cluster: Cluster, replicas: int | None) -> dict[st
     )
     return {
         "conditions": verdict.conditions(cluster.revision),
-        "instances": [seen[node].to_json() for node in sorted(seen)],
+        "instances": [_as_known(seen[node], cluster.hosts.get(node)).to_json() for node in sorted(seen)],
         "nodes": sorted(told),
         "desired": service.wanted,
         "healthy": service.healthy_count(),
@@ -226,6 +226,14 @@ def _node_verdict(
     if intent is not None and intent.drained:
         return _Verdict(intent.at, "Drained", "drained by " + (intent.by or "an operator"), ready="True")
     return _Verdict(host.since, "Alive", ready="True")
+
+
+def _as_known(instance: Instance, host: HostRecord | None) -> Instance:
+    """What a lost host told last is not known to be so any more."""
+    if host is None or host.alive or instance.state == "stopped":
+        return instance
+    said = {"state": "unknown", "since": host.since, "reason": "NodeLost", "message": host.reason}
+    return instance.model_copy(update={**said, "healthy": None, "healthy_since": None})
 
 
 def _brief(instance: Instance) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""What `olympus up` costs while nothing happens, with the specs that `make up` begins with."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from olympus.testing.cluster import OlympusProcess
+from tests.flow.support import REPOSITORY
+
+SECONDS = 60
+
+
+def _version(state: Path) -> int:
+    """It grows with each transaction."""
+    with sqlite3.connect(f"file:{state / 'hermes.db'}?mode=ro", uri=True) as db:
+        return int(db.execute("SELECT version FROM store").fetchone()[0])
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        olympus = OlympusProcess(
+            Path(folder) / "state", node="local", args=("--specs", str(REPOSITORY / "specs"))
+        )
+        begun = time.perf_counter()
+        olympus.start()
+        ready = time.perf_counter() - begun
+        # Its own schedule is an event: it is not to fall into the minute.
+        olympus.post("/api/v1/schedules/self-check/orders", {"do": "suspend"})
+        time.sleep(10)
+        assert olympus.process is not None
+        pid = olympus.process.pid
+        writes, cpu = _version(olympus.state), _cpu(pid)
+        time.sleep(SECONDS)
+        share = (_cpu(pid) - cpu) / SECONDS
+        resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+        print(f"ready after {ready:.2f} s")
+        print(f"idle for {SECONDS} s: {share:.2%} of a core (aim < 1 %), {resident:.0f} MB (aim < 100)")
+        print(f"writes to Hermes: {_version(olympus.state) - writes} (aim 0)")
+        olympus.push({}, "-o", "prune=confirm")
+        olympus.stop()
+
+
+if __name__ == "__main__":
+    main()
