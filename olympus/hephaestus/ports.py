@@ -83,6 +83,10 @@ class Specs(Protocol):
 
     def nodes(self) -> Sequence[DeclaredNode]: ...
 
+    def remedies(self) -> Mapping[str, str]:
+        """Service → the pipeline that its `onFailure` names."""
+        ...
+
 
 class Signer(Protocol):
     """Signs what `Order.canonical` gives."""

@@ -173,6 +173,10 @@ class Reactions:
         found: list[Trigger] = []
         for pipeline in self._specs.pipelines():
             found += triggers.triggers_of(pipeline.name, pipeline.spec.get("on") or ())
+        for service, name in self._specs.remedies().items():
+            remedy = self._specs.pipeline(name)
+            if remedy is not None:
+                found.append(triggers.remedy_of(service, name, remedy.spec.get("params")))
         self._index = triggers.index(found)
         self._expected = {
             one.name: Expected(one.name, one.pipeline, one.within, one.paused)

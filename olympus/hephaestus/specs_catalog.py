@@ -156,3 +156,10 @@ class CatalogSpecs:
 
     def nodes(self) -> Sequence[DeclaredNode]:
         return self._known_nodes
+
+    def remedies(self) -> Mapping[str, str]:
+        return {
+            one.name: one.spec.on_failure.pipeline
+            for one in self._catalog.all("Service")
+            if not isinstance(one.spec.on_failure, str)
+        }

@@ -21,6 +21,7 @@ from olympus.spec.template import render
 
 MAX_STRETCH: Final = 10
 FIRED: Final = "olympus.chronos.fired"
+CRASHLOOPING: Final = "olympus.zeus.service-crashlooping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,22 @@ def triggers_of(pipeline: str, on: Iterable[Mapping[str, Any]]) -> list[Trigger]
             )
         )
     return out
+
+
+def remedy_of(service: str, pipeline: str, schema: Mapping[str, Any] | None) -> Trigger:
+    """A Service's `onFailure`: when restarts alone do not help. Params are those that the pipeline knows."""
+    known = (schema or {}).get("properties") or {}
+    params = {
+        name: f"${{{{ event.data.{name} }}}}" for name in ("service", "node", "reason") if name in known
+    }
+    return Trigger(
+        key=f"service.{service}",
+        pipeline=pipeline,
+        event=CRASHLOOPING,
+        where=compile_condition(f"data.service == '{service}'"),
+        params=params,
+        debounce=None,
+    )
 
 
 def index(triggers: Iterable[Trigger]) -> dict[str, list[Trigger]]:

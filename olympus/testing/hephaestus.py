@@ -37,6 +37,7 @@ class SpecsGiven:
         self.known_nodes = {name: DeclaredNode(name, {"role": "web"}) for name in nodes}
         self.secrets: dict[str, DeclaredSecret] = {}
         self.known_schedules: dict[str, DeclaredSchedule] = {}
+        self.known_remedies: dict[str, str] = {}
         self._version = 0
         self._stirred = asyncio.Condition()
         for name, text in (pipelines or {}).items():
@@ -81,6 +82,9 @@ class SpecsGiven:
 
     def nodes(self) -> Sequence[DeclaredNode]:
         return tuple(self.known_nodes.values())
+
+    def remedies(self) -> Mapping[str, str]:
+        return dict(self.known_remedies)
 
     def lose(self, node: str) -> None:
         self.known_nodes[node] = replace(self.known_nodes[node], alive=False)
