@@ -82,7 +82,8 @@ def remedy_of(service: str, pipeline: str, schema: Mapping[str, Any] | None) -> 
         name: f"${{{{ event.data.{name} }}}}" for name in ("service", "node", "reason") if name in known
     }
     return Trigger(
-        key=f"service.{service}",
+        # No pipeline has such a name: its triggers have keys of their own.
+        key=f"onFailure/{service}",
         pipeline=pipeline,
         event=CRASHLOOPING,
         where=compile_condition(f"data.service == '{service}'"),
