@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -40,12 +41,12 @@ def fresh_consul_agent() -> Iterator[ConsulAgent]:
 
 
 @pytest.fixture
-def make_consul(tmp_path: Path) -> Iterator[Callable[[], ConsulAgent]]:
+def make_consul(tmp_path: Path) -> Iterator[Callable[..., ConsulAgent]]:
     """Servers whose data are on disk, so that they can be killed and started again."""
     made: list[ConsulAgent] = []
 
-    def make() -> ConsulAgent:
-        made.append(ConsulAgent(_binary(), tmp_path / f"consul-{len(made)}"))
+    def make(**more: Any) -> ConsulAgent:
+        made.append(ConsulAgent(_binary(), tmp_path / f"consul-{len(made)}", **more))
         made[-1].start()
         return made[-1]
 

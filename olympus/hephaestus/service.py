@@ -88,7 +88,11 @@ class Hephaestus:
         leadership = _Leadership(self._means, term, self._signer)
         bus = self._means.bus
         # Before anything is read: what happens from now on is told, what was before is in the records.
-        cursor = await bus.stored_cursor(CONSUMER) or await bus.now()
+        cursor = await bus.stored_cursor(CONSUMER)
+        if cursor is None:
+            cursor = await bus.now()
+            # Else what is asked between two leaders would be nobody's, where the first was gone at once.
+            await self._means.kv.transact([term.guard, bus.cursor_op(CONSUMER, cursor)])
         await leadership.load()
         caretaker = Caretaker(self._means.kv, self._means.clock, self._keep, term.guard)
         async with asyncio.TaskGroup() as group:

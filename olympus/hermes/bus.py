@@ -22,8 +22,20 @@ from typing import Final, TypeAlias
 import orjson
 
 from olympus.hermes import keys
-from olympus.hermes.kv import MAX_BODY, MAX_OPS, Cas, Delete, Entry, Kv, Op, Put, TransactionConflict
+from olympus.hermes.kv import (
+    MAX_BODY,
+    MAX_OPS,
+    Cas,
+    Delete,
+    Entry,
+    Kv,
+    Op,
+    Put,
+    TooLarge,
+    TransactionConflict,
+)
 from olympus.hermes.segments import (
+    MAX_INLINE,
     Head,
     Segment,
     as_decoded,
@@ -48,6 +60,10 @@ Cursor: TypeAlias = Mapping[str, int]
 _MAX_EVENTS: Final = MAX_BODY - 24 * 1024
 _OWN_OPS: Final = 2
 _CACHED_SEGMENTS: Final = 512
+# Segments after the moment of an id in which its event is looked for first.
+_NEAR: Final = 256
+# Segments that a subscriber that lags asks for at once.
+_AHEAD: Final = 4
 _RETRY: Final = 0.5
 
 
@@ -84,6 +100,16 @@ class _Heads:
     versions: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """whole: `value` repeats the segment, so that who sees `value` in Hermes knows that it is all there."""
+
+    value: bytes
+    head: Head
+    segment: Segment
+    whole: bool
+
+
 class Bus:
     """One per process. `publisher` is the node's name: no two processes may share it."""
 
@@ -105,6 +131,11 @@ class Bus:
         self._asked = asyncio.Event()
         # Our head and its version as we last wrote it; None: read it.
         self._own: tuple[Head, int] | None = None
+        # Who moves our head holds it: a publisher, the writer or retention.
+        self._moving = asyncio.Lock()
+        # What our transaction under way makes of our head; and that head as the watch saw it meanwhile.
+        self._writing: _Writing | None = None
+        self._deferred: Entry | None = None
         self._heads = _Heads()
         self._subscribers: set[asyncio.Event] = set()
         self._cache: OrderedDict[tuple[str, int], Segment] = OrderedDict()
@@ -128,12 +159,26 @@ class Bus:
         versions: dict[str, int] = {}
         for part, encoded, its_ops in self._parts(events, ops):
             request = _Request(part, encoded, its_ops, asyncio.get_running_loop().create_future())
-            self._requests.append(request)
-            self._asked.set()
+            if self._requests or self._spool or self._moving.locked():
+                self._requests.append(request)
+                self._asked.set()
+            else:
+                async with self._moving:
+                    await self._write_at_once(request)
             versions = await request.done or versions
         if durable:
             await self._kv.flush()
         return versions
+
+    async def _write_at_once(self, request: _Request) -> None:
+        """Nothing is under way: it need not wait for the writer's turn."""
+        try:
+            versions = await self._append(request.events, request.encoded, request.ops)
+        except HermesUnreachable:
+            self._requests.insert(0, request)
+            self._asked.set()
+        else:
+            request.done.set_result({op.key: versions[op.key] for op in _setting(request.ops)})
 
     def _parts(
         self, events: Sequence[Event], ops: Sequence[Op]
@@ -142,10 +187,12 @@ class Bus:
         if len(ops) > MAX_OPS - _OWN_OPS:
             raise Refused(f"{len(ops)} operations beside events, {MAX_OPS - _OWN_OPS} are allowed")
         encoded = encode_events(events)
-        if len(events) <= 1 or len(encoded) + _size(ops) <= _MAX_EVENTS:
+        if not events or len(encoded) + _size(ops) <= _MAX_EVENTS:
             return [(events, encoded, ops)]
         if ops:
-            raise Refused("these events and operations are over the size of one transaction: split them")
+            raise TooLarge("these events and operations are over the size of one transaction: split them")
+        if len(events) == 1:
+            raise TooLarge(f"event {events[0].id} has {len(encoded)} bytes, {_MAX_EVENTS} are allowed")
         half = len(events) // 2
         return [*self._parts(events[:half], ()), *self._parts(events[half:], ())]
 
@@ -172,10 +219,14 @@ class Bus:
             end = await self.now()
             # After the store was restored from a backup, numbers that were handled come anew.
             position = {p: min(n, end.get(p, 0)) for p, n in (end if cursor is None else cursor).items()}
+            seen: dict[str, int] = {}
             while True:
                 await stirred.wait()
                 stirred.clear()
                 for publisher, head in list(self._heads.known.items()):
+                    if head.next < seen.get(publisher, 0):
+                        position[publisher] = min(head.next, position.get(publisher, 0))
+                    seen[publisher] = head.next
                     async for events in self._after(publisher, head, position):
                         yield Batch(events, dict(position))
         finally:
@@ -191,11 +242,17 @@ class Bus:
             log.warning("events_lost", extra={"of": publisher, "segments": lost, "why": "retention"})
             number = head.first
         while number < head.next:
-            segment = await self._segment(publisher, number, head)
-            number += 1
-            position[publisher] = number
-            if segment is not None and segment.events:
-                yield segment.events
+            wanted = range(number, min(number + _AHEAD, head.next))
+            for segment in await self._segments(publisher, wanted, head):
+                number += 1
+                position[publisher] = number
+                if segment is not None and segment.events:
+                    yield segment.events
+
+    async def _segments(self, publisher: str, numbers: range, head: Head) -> list[Segment | None]:
+        if len(numbers) == 1 or (publisher, numbers[-1]) in self._cache:
+            return [await self._segment(publisher, number, head) for number in numbers]
+        return await asyncio.gather(*(self._segment(publisher, number, head) for number in numbers))
 
     async def _segment(self, publisher: str, number: int, head: Head | None = None) -> Segment | None:
         """None where retention has removed it meanwhile."""
@@ -205,8 +262,14 @@ class Bus:
         if head is not None and head.inline is not None and number == head.next - 1:
             self._remember(publisher, number, head.inline)
             return head.inline
+        raw = await self._raw_segment(publisher, number)
+        return read_segment(raw) if raw is not None else None
+
+    async def _raw_segment(self, publisher: str, number: int) -> bytes | None:
+        # The embedded store answers without giving way: who reads much must let others live.
+        await asyncio.sleep(0)
         entry = await self._kv.get(keys.segment(publisher, number))
-        return read_segment(entry.value) if entry else None
+        return entry.value if entry else None
 
     def _remember(self, publisher: str, number: int, segment: Segment) -> None:
         self._cache[publisher, number] = segment
@@ -214,18 +277,40 @@ class Bus:
             self._cache.popitem(last=False)
 
     async def _watch_heads(self) -> None:
-        heads = self._heads
         async for snapshot in self._kv.watch(keys.HEADS):
             for entry in snapshot.entries:
-                publisher = _publisher_of(entry)
-                if heads.versions.get(publisher) != entry.version:
-                    before = heads.known.get(publisher)
-                    known = before.next - 1 if before else None
-                    if publisher == self._publisher and self._own is not None:
-                        known = self._own[0].next - 1
-                    heads.known[publisher] = read_head(entry.value, known)
-                    heads.versions[publisher] = entry.version
+                writing = self._writing
+                if writing is not None and _publisher_of(entry) == self._publisher:
+                    self._deferred = entry
+                    if writing.whole and entry.value == writing.value:
+                        self._written(writing, entry.version)
+                elif entry.version != self._heads.versions.get(_publisher_of(entry)):
+                    await self._see(entry)
             self._stir()
+            # Those who are stirred come before the store is asked again.
+            await asyncio.sleep(0)
+
+    async def _see(self, entry: Entry) -> None:
+        """A head as the store has it."""
+        publisher = _publisher_of(entry)
+        known = self._heads.versions.get(publisher, 0)
+        if publisher == self._publisher and entry.version < known:
+            # Either the watch is behind ourselves, or the store was restored from a backup.
+            fresh = await self._kv.get(entry.key)
+            if fresh is None or self._heads.versions.get(publisher) != known or fresh.version == known:
+                return
+            entry = fresh
+        before = self._heads.known.get(publisher)
+        self._move(publisher, read_head(entry.value, before.next - 1 if before else None), entry.version)
+
+    def _move(self, publisher: str, head: Head, version: int) -> None:
+        before = self._heads.known.get(publisher)
+        if before is not None and head.next < before.next:
+            log.warning("store_went_back", extra={"of": publisher, "segments": before.next - head.next})
+            for key in [key for key in self._cache if key[0] == publisher]:
+                del self._cache[key]
+        self._heads.known[publisher] = head
+        self._heads.versions[publisher] = version
 
     def _stir(self) -> None:
         for stirred in self._subscribers:
@@ -239,11 +324,17 @@ class Bus:
             self._asked.clear()
             while self._requests or self._spool:
                 try:
-                    await self._hand_over_spool()
-                    if self._requests:
-                        await self._write(self._take())
+                    async with self._moving:
+                        await self._hand_over_spool()
+                        if self._requests:
+                            await self._write(self._take())
                 except HermesUnreachable as error:
                     self._set_aside(error)
+                    await asyncio.sleep(_RETRY)
+                except OlympusError as error:
+                    # What is spooled goes first: it is not lost, and nothing overtakes it.
+                    log.warning("spool_refused", extra={"why": str(error)})
+                    self._set_aside(HermesUnreachable(f"Hermes refuses events that were spooled: {error}"))
                     await asyncio.sleep(_RETRY)
 
     def _take(self) -> list[_Request]:
@@ -294,28 +385,48 @@ class Bus:
         """One transaction: the segment, the head, and `ops`. Without events: `ops` alone."""
         if encoded == b"[]":
             return await self._kv.transact(ops) if ops else {}
-        key = keys.head(self._publisher)
         while True:
-            head, version = await self._own_head()
-            now = self._clock.now()
-            raw = segment_bytes(now, head.bytes, encoded)
-            after = Head(head.first, head.next + 1, head.bytes + len(raw))
-            own: list[Op] = [
-                Cas(key, head_bytes(after, raw), version),
-                Put(keys.segment(self._publisher, head.next), raw),
-            ]
-            self._own = None
             try:
-                own.extend(ops)
-                versions = await self._kv.transact(own)
+                return await self._append_once(events, encoded, ops)
             except TransactionConflict as conflict:
-                if 0 in conflict.failed:
-                    # The answer to an earlier transaction was lost, or retention has moved the head.
-                    continue
-                raise TransactionConflict([i - _OWN_OPS for i in conflict.failed], ops) from conflict
-            self._own = (after, versions[key])
-            self._remember(self._publisher, head.next, Segment(now, head.bytes, as_decoded(events, encoded)))
-            return versions
+                # The answer to an earlier transaction was lost: the head is not where we left it.
+                if 0 not in conflict.failed:
+                    raise TransactionConflict([i - _OWN_OPS for i in conflict.failed], ops) from conflict
+
+    async def _append_once(
+        self, events: Sequence[Event], encoded: bytes, ops: Sequence[Op]
+    ) -> dict[str, int]:
+        key = keys.head(self._publisher)
+        head, version = await self._own_head()
+        now = self._clock.now()
+        raw = segment_bytes(now, head.bytes, encoded)
+        after = Head(head.first, head.next + 1, head.bytes + len(raw))
+        value = head_bytes(after, raw)
+        segment = Segment(now, head.bytes, as_decoded(events, encoded))
+        own: list[Op] = [Cas(key, value, version), Put(keys.segment(self._publisher, head.next), raw)]
+        writing = _Writing(value, after, segment, whole=len(raw) <= MAX_INLINE)
+        self._own = None
+        self._writing = writing
+        try:
+            versions = await self._kv.transact([*own, *ops])
+        except BaseException:
+            self._writing = None
+            if self._deferred is not None:
+                deferred, self._deferred = self._deferred, None
+                await self._see(deferred)
+                self._stir()
+            raise
+        self._writing = self._deferred = None
+        self._own = (after, versions[key])
+        self._written(writing, versions[key])
+        return versions
+
+    def _written(self, writing: _Writing, version: int) -> None:
+        """It is in Hermes: our own subscribers need not read it there."""
+        if self._heads.versions.get(self._publisher) != version:
+            self._remember(self._publisher, writing.head.next - 1, writing.segment)
+            self._move(self._publisher, writing.head, version)
+            self._stir()
 
     async def _own_head(self) -> tuple[Head, int]:
         if self._own is None:
@@ -359,7 +470,7 @@ class Bus:
 
     async def retain(self) -> int:
         """Remove our oldest segments that are over age or size; how many, up to a transaction's worth."""
-        head, version = await self._own_head()
+        head = (await self._own_head())[0]
         limit = self._clock.now() - self._retention.age
         first = head.first
         # The newest segment stays, so that a head never points at nothing.
@@ -369,34 +480,46 @@ class Bus:
             if young and segment is not None and head.bytes - segment.offset <= self._retention.size:
                 break
             first += 1
-        gone = range(head.first, first)
-        if gone:
+        if first > head.first:
+            await self._cut(first)
+        return first - head.first
+
+    async def _cut(self, first: int) -> None:
+        async with self._moving:
+            head, version = await self._own_head()
             self._own = None
-            await self._kv.transact(
-                [
-                    Cas(keys.head(self._publisher), head_bytes(replace(head, first=first)), version),
-                    *(Delete(keys.segment(self._publisher, number)) for number in gone),
-                ]
-            )
-        return len(gone)
+            cut = [Delete(keys.segment(self._publisher, number)) for number in range(head.first, first)]
+            moved = Cas(keys.head(self._publisher), head_bytes(replace(head, first=first)), version)
+            await self._kv.transact([moved, *cut])
 
     async def find(self, event_id: str) -> Event | None:
         """The event with that id, if it is still kept.
 
         Ids made here begin with their time, so that it is looked for where it should be; then everywhere.
         """
+        heads = await self._read_heads()
         moment = milliseconds_of(event_id)
-        for near in (True, False) if moment is not None else (False,):
-            for publisher, head in (await self._read_heads()).items():
-                first, last = head.first, head.next
-                if near and moment is not None:
-                    first = await self._first_at(publisher, head, moment / 1000 - 1)
-                    last = min(last, first + 64)
-                for number in range(first, last):
-                    segment = await self._segment(publisher, number)
-                    for event in segment.events if segment else ():
-                        if event.id == event_id:
-                            return event
+        if moment is not None:
+            for publisher, head in heads.items():
+                first = await self._first_at(publisher, head, moment / 1000 - 1)
+                found = await self._find_within(publisher, first, min(head.next, first + _NEAR), event_id)
+                if found is not None:
+                    return found
+        for publisher, head in heads.items():
+            found = await self._find_within(publisher, head.first, head.next, event_id)
+            if found is not None:
+                return found
+        return None
+
+    async def _find_within(self, publisher: str, first: int, end: int, event_id: str) -> Event | None:
+        # As JSON has it: a segment that cannot hold the id is not decoded.
+        needle = orjson.dumps(event_id)
+        for number in range(first, end):
+            raw = await self._raw_segment(publisher, number)
+            if raw is not None and needle in raw:
+                for event in read_segment(raw).events:
+                    if event.id == event_id:
+                        return event
         return None
 
     async def _read_heads(self) -> dict[str, Head]:

@@ -66,7 +66,7 @@ async def open_consul(address: ConsulAddress) -> ConsulKv:
     """Raises HermesUnreachable where no agent answers, or its cluster has no leader."""
     kv = ConsulKv(ConsulClient.open(address))
     try:
-        await kv.get("olympus/")
+        await kv.ping()
     except BaseException:
         await kv.close()
         raise
@@ -78,6 +78,12 @@ class ConsulKv:
 
     def __init__(self, client: ConsulClient) -> None:
         self.client = client
+
+    async def ping(self) -> None:
+        """Raises HermesUnreachable where there is no agent, or no leader. Any token may ask that."""
+        answer: ConsulAnswer = await self.client.http.get(_whole, "/v1/status/leader")
+        if not orjson.loads(answer.raw):
+            raise HermesUnreachable(f"Consul at {self.client.http.base_uri} has no leader")
 
     async def get(self, key: str) -> Entry | None:
         answer = await self._read(key)
@@ -102,6 +108,9 @@ class ConsulKv:
         )
         if answer.code == 409:
             errors = orjson.loads(answer.raw)["Errors"]
+            denied = [error["What"] for error in errors if "Permission denied" in error["What"]]
+            if denied:
+                raise Refused(f"Consul refuses the transaction: {denied[0]}")
             raise TransactionConflict(sorted({int(error["OpIndex"]) for error in errors}), ops)
         if answer.code == 413 or (answer.code == 400 and "too large" in answer.body):
             raise TooLarge(f"Consul refuses the transaction: {answer.body}")
@@ -133,8 +142,9 @@ class ConsulKv:
             retry = _FIRST_RETRY
             if sum(len(entry.value) for entry in entries) > MAX_PREFIX:
                 raise TooLarge(f"{prefix!r} holds more than {MAX_PREFIX} bytes: watch a narrower prefix")
-            # An index that goes back, or is none, tells that the store was restored: begin anew.
-            index = now if now >= index and now > 0 else 0
+            # An index that goes back tells that the store was restored: begin anew. So may one that stands:
+            # who waits during a restore is told what was there before it, and would wait on for a high index.
+            index = now if now > index else 0
             # Consul may wake us with nothing new.
             if entries != known:
                 known = entries
@@ -160,6 +170,8 @@ class ConsulKv:
         )
         if answer.code == 404:
             raise NotFound(f"session {session} has ended")
+        if answer.code != 200:
+            raise HermesUnreachable(f"Consul renews no session: {answer.code} {answer.body[:200]}")
 
     async def destroy_session(self, session: str) -> None:
         try:

@@ -47,6 +47,11 @@ CREATE INDEX IF NOT EXISTS by_session ON entries (session) WHERE session IS NOT 
 CREATE TABLE IF NOT EXISTS store (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL);
 INSERT OR IGNORE INTO store VALUES (1, 0);
 """
+_SET: Final = """
+INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
+SET value = excluded.value, version = excluded.version, session = excluded.session
+WHERE value != excluded.value OR session IS NOT excluded.session
+"""
 # Above every character that a key may hold.
 _LAST: Final = "\U0010ffff"
 
@@ -78,7 +83,7 @@ class EmbeddedKv:
     def __init__(self, db: sqlite3.Connection, lock: int, file: Path, clock: Clock) -> None:
         self._db = db
         self._lock = lock
-        self._file = file
+        self._wal = file.with_name(file.name + "-wal")
         self._clock = clock
         self._version = int(db.execute("SELECT version FROM store").fetchone()[0])
         self._sessions: dict[str, _Session] = {}
@@ -106,6 +111,7 @@ class EmbeddedKv:
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _sync(file.parent)
         db = sqlite3.connect(file, isolation_level=None)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
@@ -151,7 +157,8 @@ class EmbeddedKv:
         if touched:
             self._version = version
             self._wake(touched)
-        return {op.key: version for op in ops if isinstance(op, Put | Cas | Lock | Unlock)}
+        written = {op.key for op in ops if isinstance(op, Put | Cas | Lock | Unlock)}
+        return {key: version if key in touched else self._version_of(key) for key in written}
 
     async def flush(self) -> None:
         # A sync under way may have begun before our commit: wait for the next one.
@@ -240,10 +247,10 @@ class EmbeddedKv:
         there, session = row or (0, None)
         match op:
             case Put():
-                self._set(op.key, op.value, version, session)
+                return self._set(op.key, op.value, version, session)
             case Cas():
                 _hold(there == op.version)
-                self._set(op.key, op.value, version, session)
+                return self._set(op.key, op.value, version, session)
             case Delete():
                 self._db.execute("DELETE FROM entries WHERE key = ?", (op.key,))
                 return [op.key] if row else []
@@ -262,14 +269,20 @@ class EmbeddedKv:
             case Lock():
                 _hold(op.session in self._sessions and session in (None, op.session))
                 _hold(self._delayed.get(op.key, 0.0) <= self._clock.monotonic())
-                self._set(op.key, op.value, version, op.session)
+                return self._set(op.key, op.value, version, op.session)
             case Unlock():
                 _hold(session == op.session)
-                self._set(op.key, op.value, version, None)
+                return self._set(op.key, op.value, version, None)
         return [op.key]
 
-    def _set(self, key: str, value: bytes, version: int, session: str | None) -> None:
-        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (key, value, version, session))
+    def _set(self, key: str, value: bytes, version: int, session: str | None) -> list[str]:
+        """Nothing where it was so already: as with Consul, that is no change, and wakes nobody."""
+        done = self._db.execute(_SET, (key, value, version, session))
+        return [key] if done.rowcount else []
+
+    def _version_of(self, key: str) -> int:
+        row = self._db.execute("SELECT version FROM entries WHERE key = ?", (key,)).fetchone()
+        return int(row[0]) if row else 0
 
     def _wake(self, touched: Sequence[str]) -> None:
         for watcher in self._watchers:
@@ -315,7 +328,9 @@ class EmbeddedKv:
 
     async def _sync(self) -> None:
         try:
-            await asyncio.to_thread(_sync_file, self._file.with_name(self._file.name + "-wal"), self._file)
+            # Never the database itself: closing it would drop the locks that SQLite has on it in this process.
+            # What a checkpoint has moved there out of the log, SQLite has synced.
+            await asyncio.to_thread(_sync, self._wal)
         finally:
             self._syncing = None
 
@@ -331,14 +346,9 @@ def _hold(guard: bool) -> None:
         raise _Failed
 
 
-def _sync_file(wal: Path, file: Path) -> None:
-    # A checkpoint may have moved the log into the file, which SQLite then has synced itself.
-    for path in (wal, file):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

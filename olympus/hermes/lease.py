@@ -85,18 +85,23 @@ class Lease:
     async def keep(self, term: Term, session: str) -> None:
         """Renews the session until it has ended; sets `term.lost` then, or after a silence of `ttl`."""
         try:
-            misses = 0.0
-            while misses < self._ttl:
-                await asyncio.sleep(self._ttl / 3)
-                try:
-                    await self._kv.renew_session(session)
-                    misses = 0.0
-                except NotFound:
-                    return
-                except HermesUnreachable:
-                    misses += self._ttl / 3
+            while True:
+                async with asyncio.timeout(self._ttl):
+                    await self._renew(session)
+        except (NotFound, TimeoutError):
+            return
         finally:
             term.lost.set()
+
+    async def _renew(self, session: str) -> None:
+        await asyncio.sleep(self._ttl / 3)
+        while True:
+            try:
+                await self._kv.renew_session(session)
+            except HermesUnreachable:
+                await asyncio.sleep(min(_RETRY, self._ttl / 10))
+            else:
+                return
 
     async def release(self, session: str) -> None:
         """Give the lease back at once, so that a standby need not wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -37,7 +37,28 @@ class Head:
 
 def encode_events(events: Sequence[Event]) -> bytes:
     """A JSON array of CloudEvents."""
-    return orjson.dumps([event.to_json() for event in events], default=dict)
+    return orjson.dumps([_json_of(event) for event in events], default=dict, option=orjson.OPT_UTC_Z)
+
+
+def _json_of(event: Event) -> dict[str, Any]:
+    """`event.to_json()`, but for the time, which orjson writes the same way at a tenth of the price."""
+    out: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event.id,
+        "type": event.type,
+        "source": event.source,
+        # It leaves microseconds out where they are 0, and keeps other offsets than UTC's.
+        "time": event.time if event.time.tzinfo is UTC and event.time.microsecond else rfc3339(event.time),
+        "depth": event.depth,
+        "data": event.data,
+    }
+    if event.subject is not None:
+        out["subject"] = event.subject
+    if event.node is not None:
+        out["node"] = event.node
+    if event.cause is not None:
+        out["cause"] = event.cause
+    return out
 
 
 def decode_events(raw: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
@@ -60,10 +81,22 @@ def decode_events(raw: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
 
 def as_decoded(events: Sequence[Event], encoded: bytes) -> tuple[Event, ...]:
     """`events` as `decode_events` would give them: what JSON changes (tuples, subclasses) is changed."""
+    if all(_is_plain(event.data) for event in events):
+        return tuple(events)
     return tuple(
         Event(e.id, e.type, e.source, e.time, raw["data"], e.subject, e.node, e.cause, e.depth)
         for e, raw in zip(events, orjson.loads(encoded), strict=True)
     )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it comes back from JSON as it is. Floats are left out: NaN does not."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if kind is dict:
+        return all(type(key) is str and _is_plain(one) for key, one in value.items())
+    return kind is list and all(_is_plain(one) for one in value)
 
 
 def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:

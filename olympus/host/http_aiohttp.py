@@ -27,6 +27,7 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 
 MAX_BODY: Final = 1024 * 1024
 _MAX_REDIRECTS: Final = 5
+_HARMLESS: Final = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _METADATA: Final = (ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_network("100.100.100.200/32"))
 
@@ -149,10 +150,8 @@ class HttpClient:
                         return answer
                     after = urljoin(url, target)
                     if urlsplit(after)[:2] != urlsplit(url)[:2]:
-                        # What proves who we are is for the host that it was meant for.
-                        given = {
-                            k: v for k, v in given.items() if k.lower() not in ("authorization", "cookie")
-                        }
+                        # What proves who we are is for the host that it was meant for, in whatever header.
+                        given = {k: v for k, v in given.items() if k.lower() in _HARMLESS}
                     if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
                         method, body = "GET", None
                     url = after

@@ -27,9 +27,12 @@ from olympus.kernel.errors import Invalid, OlympusError, Refused
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SCOPE: Final = "OLY_SCOPE"
+OUTPUT: Final = "OLY_OUTPUT"
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _TICK: Final = 0.02
+_SWEEPS: Final = 50
+_SIGNALS: Final = 64
 # Constant text: what varies comes as arguments. $0 is the exit file, $1 the folder, $2 the number of cgroups.
 # A trap keeps the shell alive for the exit code when the whole group is signalled; its child's signals are default.
 _WRAPPER: Final = """
@@ -57,7 +60,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. `env` is all that the program sees; `stdout` gets both outputs, appended.
+    """What to start. `env` is all that the program sees, but for the mark of its scope (OLY_SCOPE), which it is
+    given unless the file in OLY_OUTPUT ends with `.SCOPE`; `stdout` gets both outputs, appended.
 
     user:      None: as Olympus itself
     scope:     names all that belongs to it, unique among what runs
@@ -95,9 +99,9 @@ class SpawnFailed(OlympusError):
     """The program could not be started; the text says why."""
 
 
-# Exit statuses of our own children, which only one may collect.
+# Our own children, whose status only one may collect; true: it is the wrapper's, which passes on another's.
 _lock = threading.Lock()
-_children: dict[int, int | None] = {}
+_children: dict[int, bool] = {}
 
 
 def become_subreaper() -> None:
@@ -117,6 +121,7 @@ def spawn(command: Command) -> Identity:
     """Start it in a session of its own. Raises SpawnFailed, Refused (the user), Invalid (the command)."""
     if not command.argv or any("\0" in word for word in command.argv):
         raise Invalid("a command needs a program, and no argument may hold a NUL byte")
+    env = _environ(command)
     program = find_program(command.argv[0], command.env.get("PATH", PATH), command.cwd)
     limits = command.limits
     # Moving into a group costs a millisecond: only where there is a limit to hold.
@@ -141,7 +146,6 @@ def spawn(command: Command) -> Identity:
         (os.POSIX_SPAWN_OPEN, 1, str(command.stdout), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    env = {**command.env, SCOPE: command.scope}
     try:
         with _lock:
             pid = os.posix_spawn(
@@ -153,10 +157,25 @@ def spawn(command: Command) -> Identity:
                 setsigmask=[],
                 setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD],
             )
-            _children[pid] = None
+            _children[pid] = command.exit_file is not None
     except OSError as error:
+        cgroup.remove(command.scope)
         raise SpawnFailed(f"{command.argv[0]}: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        cgroup.remove(command.scope)
+        raise Invalid(f"an argument or variable is no text: {error.reason}") from error
     return Identity(boot_id(), pid, _start_time(pid) or 0)
+
+
+def _environ(command: Command) -> dict[str, str]:
+    for name, value in command.env.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise Invalid(
+                f"environment variable {name!r}: no name may hold '=', and neither may hold a NUL byte"
+            )
+    if command.env.get(OUTPUT, "").endswith(f".{command.scope}"):
+        return dict(command.env)
+    return {**command.env, SCOPE: command.scope}
 
 
 def find_program(name: str, path: str = PATH, cwd: Path | None = None) -> str:
@@ -239,8 +258,12 @@ def read_exit(exit_file: Path) -> int | None:
         return None
     if not text.endswith("\n"):
         return None
-    code = int(text)
-    return 128 - code if code > 128 else code
+    return _signalled(int(text))
+
+
+def _signalled(code: int) -> int:
+    # A shell says 128 + the signal; what is beyond is the program's own code, as ssh's 255.
+    return 128 - code if 128 < code <= 128 + _SIGNALS else code
 
 
 async def _gone(identity: Identity) -> None:
@@ -267,15 +290,15 @@ def _collected(pid: int) -> int | None:
     with _lock:
         if pid not in _children:
             return None
-        if _children[pid] is None:
-            with suppress(ChildProcessError):
-                done, status = os.waitpid(pid, os.WNOHANG)
-                if done:
-                    _children[pid] = os.waitstatus_to_exitcode(status)
-        code = _children[pid]
-        if code is not None:
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
             del _children[pid]
-    return 128 - code if code is not None and code > 128 else code
+            return None
+        if not done:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        return _signalled(code) if _children.pop(pid) else code
 
 
 def reap() -> None:
@@ -296,16 +319,33 @@ _zombies: dict[int, int] = {}
 
 def find_scope(scope: str) -> list[Identity]:
     """All that runs in `scope`: of its control group, or with its mark in the environment."""
-    mark = f"{SCOPE}={scope}".encode()
     pids = set(cgroup.members(scope))
+    sought = scope.encode()
     for pid, _ in _all_stats():
         if pid not in pids:
             with suppress(OSError):
-                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                environ = Path(f"/proc/{pid}/environ").read_bytes()
+                if sought in environ and _marks(environ, sought):
                     pids.add(pid)
     return [
         Identity(boot_id(), pid, start) for pid in sorted(pids) if (start := _start_time(pid)) is not None
     ]
+
+
+_MARK: Final = f"{SCOPE}=".encode()
+_OUTPUT_MARK: Final = f"{OUTPUT}=".encode()
+
+
+def _marks(environ: bytes, scope: bytes) -> bool:
+    return any(
+        one == _MARK + scope or (one.startswith(_OUTPUT_MARK) and one.endswith(b"." + scope))
+        for one in environ.split(b"\0")
+    )
+
+
+def release(scope: str) -> None:
+    """Its process has ended: give back what was made for it, unless something of it still runs."""
+    cgroup.remove(scope)
 
 
 def tree(identity: Identity | None, scope: str) -> set[int]:
@@ -315,11 +355,9 @@ def tree(identity: Identity | None, scope: str) -> set[int]:
     roots = set(marked)
     if identity is not None and alive(identity):
         roots.add(identity.pid)
-    sessions = (
-        {identity.pid} if identity is not None and (roots or _session_lives(identity, stats)) else set()
-    )
     found = {pid for pid in roots if pid in stats}
-    found |= {pid for pid, stat in stats.items() if int(stat[3]) in sessions and _younger(stat, identity)}
+    if identity is not None and _is_its_session(identity, stats):
+        found |= {pid for pid, stat in stats.items() if int(stat[3]) == identity.pid}
     grown = True
     while grown:
         more = {pid for pid, stat in stats.items() if int(stat[1]) in found and pid not in found}
@@ -328,13 +366,10 @@ def tree(identity: Identity | None, scope: str) -> set[int]:
     return {pid for pid in found if stats[pid][0] != "Z" and pid != os.getpid()}
 
 
-def _session_lives(identity: Identity, stats: Mapping[int, list[str]]) -> bool:
-    return identity.boot_id == boot_id() and any(int(stat[3]) == identity.pid for stat in stats.values())
-
-
-def _younger(stat: list[str], identity: Identity | None) -> bool:
-    # A session of the same number from before would be of a pid that was given away again.
-    return identity is not None and identity.boot_id == boot_id() and int(stat[19]) >= identity.start_time
+def _is_its_session(identity: Identity, stats: Mapping[int, list[str]]) -> bool:
+    # While somebody is in a session its number is not given to a new process; later it may lead another one.
+    leader = stats.get(identity.pid)
+    return identity.boot_id == boot_id() and (leader is None or int(leader[19]) == identity.start_time)
 
 
 async def kill(identity: Identity | None, scope: str, *, grace: float) -> None:
@@ -345,11 +380,14 @@ async def kill(identity: Identity | None, scope: str, *, grace: float) -> None:
         if not tree(identity, scope):
             break
         await asyncio.sleep(_TICK)
+    sweeps = 0
     while pids := tree(identity, scope):
         # First everything stands still: a fork bomb would run from a sweep that kills.
         _signal(pids, signal.SIGSTOP)
         _signal(pids | tree(identity, scope), signal.SIGKILL)
-        await asyncio.sleep(0)
+        # Who is still there after so many is in the kernel's hands, which may take its time.
+        sweeps += 1
+        await asyncio.sleep(0 if sweeps < _SWEEPS else _TICK)
     reap()
     cgroup.remove(scope)
 

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,11 +30,23 @@ def find_consul() -> str | None:
 
 
 class ConsulAgent:
-    """`data` None: a dev server, in memory; else a single server whose data survive `kill` and `start`."""
+    """`data` None: a dev server, in memory; else a single server whose data survive `kill` and `start`.
 
-    def __init__(self, binary: str, data: Path | None = None) -> None:
+    settings: more of Consul's configuration. token: one that may write, where `settings` turn ACLs on.
+    """
+
+    def __init__(
+        self,
+        binary: str,
+        data: Path | None = None,
+        *,
+        settings: Mapping[str, object] | None = None,
+        token: str | None = None,
+    ) -> None:
         self._binary = binary
         self._data = data
+        self._more = settings or {}
+        self._headers = {"X-Consul-Token": token} if token else {}
         self._ports = {name: free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
         self._folder = Path(tempfile.mkdtemp(prefix="olympus-consul-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,8 +62,7 @@ class ConsulAgent:
     def start(self) -> None:
         """Returns when there is a leader."""
         ports = {**self._ports, "dns": -1, "grpc": -1, "grpc_tls": -1}
-        limits = {"http_max_conns_per_client": 400}
-        settings: dict[str, object] = {"ports": ports, "limits": limits, "disable_update_check": True}
+        settings: dict[str, object] = {"ports": ports, "disable_update_check": True}
         if self._data is not None:
             settings |= {
                 "data_dir": str(self._data),
@@ -58,12 +70,21 @@ class ConsulAgent:
                 "bootstrap": True,
                 "performance": {"raft_multiplier": 1},
             }
-        file = self._folder / "agent.json"
+        file, more = self._folder / "agent.json", self._folder / "more.json"
         file.write_text(json.dumps(settings))
+        more.write_text(json.dumps(self._more))
         mode = ["-dev"] if self._data is None else ["-bind=127.0.0.1"]
         with (self._folder / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, "agent", *mode, "-client=127.0.0.1", "-node=test", f"-config-file={file}"],
+                [
+                    self._binary,
+                    "agent",
+                    *mode,
+                    "-client=127.0.0.1",
+                    "-node=test",
+                    f"-config-file={file}",
+                    f"-config-file={more}",
+                ],
                 stdout=log,
                 stderr=log,
             )
@@ -79,10 +100,16 @@ class ConsulAgent:
                 if len(answer.read()) <= 4:
                     return False
             # The leader has to have taken over its store, too.
-            request = urllib.request.Request(f"http://{self.address}/v1/kv/ready", data=b"x", method="PUT")
-            with urllib.request.urlopen(request, timeout=2) as answer:
-                return bool(answer.read().strip() == b"true")
+            return self.call("PUT", "/v1/kv/ready", b"x").strip() == b"true"
         return False
+
+    def call(self, method: str, path: str, data: bytes | None = None) -> bytes:
+        """A plain request with `token`, as an operator would make it."""
+        request = urllib.request.Request(
+            f"http://{self.address}{path}", data=data, method=method, headers=self._headers
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return bytes(answer.read())
 
     def kill(self) -> None:
         """SIGKILL, as a power cut for it."""

@@ -14,6 +14,7 @@ import pytest
 from olympus.hermes.kv import (
     MAX_BODY,
     MAX_OPS,
+    MAX_PREFIX,
     Cas,
     CheckAbsent,
     CheckSession,
@@ -106,6 +107,18 @@ class KvContract:
         ]
         assert seen == sorted(set(seen))
 
+    async def test_what_is_written_as_it_was_changes_nothing(self, kv: Kv) -> None:
+        key, other = self.root + "same", self.root + "other"
+        version = (await kv.transact([Put(key, b"1")]))[key]
+        async with aclosing(kv.watch(self.root)) as watch:
+            await _next(watch)
+            again = await kv.transact([Put(key, b"1")])
+            cas = await kv.transact([Cas(key, b"1", version)])
+            assert again[key] == cas[key] == version
+            assert (await kv.get(key)).version == version  # type: ignore[union-attr]
+            await kv.transact([Put(other, b"1")])
+            assert [e.key for e in (await _next(watch)).entries] == [other, key]
+
     async def test_of_many_at_once_exactly_one_wins(self, kv: Kv) -> None:
         async def take(i: int) -> bool:
             try:
@@ -191,6 +204,46 @@ class KvContract:
         with pytest.raises(NotFound):
             await kv.renew_session(session)
         await kv.destroy_session(session)
+
+    async def test_a_prefix_that_is_too_large_to_watch_is_refused(self, kv: Kv) -> None:
+        piece = b"x" * MAX_BODY
+        for i in range(MAX_PREFIX // MAX_BODY + 1):
+            await kv.transact([Put(f"{self.root}large/{i}", piece)])
+        async with aclosing(kv.watch(self.root + "large/")) as watch:
+            with pytest.raises(TooLarge, match="narrower"):
+                await _next(watch, 20)
+        await kv.transact([DeletePrefix(self.root)])
+
+    async def test_a_session_that_is_not_renewed_ends_and_its_locks_are_free(self, kv: Kv) -> None:
+        key = self.root + "lock"
+        session = await kv.create_session(self.lock_ttl)
+        await kv.transact([Lock(key, b"v", session)])
+        async with aclosing(kv.watch(key)) as watch, asyncio.timeout(self.lock_ttl * 3 + 5):
+            found = await anext(watch)
+            while found.entries[0].session is not None:
+                found = await anext(watch)
+        with pytest.raises(NotFound):
+            await kv.renew_session(session)
+        with pytest.raises(TransactionConflict):
+            await kv.transact([CheckSession(key, session), Put(self.root + "x", b"1")])
+        with pytest.raises(TransactionConflict):
+            await kv.transact([Lock(key, b"again", session)])
+
+    async def test_a_lock_that_was_lost_is_not_to_be_had_before_its_delay(self, kv: Kv) -> None:
+        key = self.root + "lock"
+        first, second = await kv.create_session(30, lock_delay=1), await kv.create_session(30)
+        await kv.transact([Lock(key, b"first", first)])
+        await kv.destroy_session(first)
+        with pytest.raises(TransactionConflict):
+            await kv.transact([Lock(key, b"second", second)])
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    await kv.transact([Lock(key, b"second", second)])
+                except TransactionConflict:
+                    await asyncio.sleep(0.1)
+                else:
+                    return
 
     async def test_flush_returns(self, kv: Kv) -> None:
         await kv.transact([Put(self.root + "a", b"1")])

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from olympus.host import cgroup
 from olympus.host.process import (
     PATH,
     Command,
@@ -24,6 +25,7 @@ from olympus.host.process import (
     keep_descriptors,
     kill,
     read_exit,
+    release,
     spawn,
     tree,
     wait,
@@ -195,3 +197,78 @@ def test_another_user_needs_the_nodes_word():
 
 async def test_a_wait_for_what_is_gone_and_unknown_is_none(tmp_path):
     assert await wait(Identity(boot_id(), 2**22 - 1, 1), tmp_path / "no-exit") is None
+
+
+@pytest.mark.parametrize("code", [1, 126, 193, 200, 255])
+async def test_a_code_is_no_signal_because_it_is_high(command, code):
+    for exit_file in ({}, {"exit_file": None}):
+        one = command("sh", "-c", f"exit {code}", **exit_file)
+        assert await wait(spawn(one), one.exit_file) == code
+
+
+async def test_a_signal_is_told_from_a_code_with_and_without_the_wrapper(command):
+    wrapped, bare = command("sh", "-c", "kill -TERM $$"), command("sh", "-c", "exit 143", exit_file=None)
+    assert await wait(spawn(wrapped), wrapped.exit_file) == -15
+    assert await wait(spawn(bare)) == 143
+
+
+@pytest.mark.parametrize("env", [{"A": "x\0y"}, {"A\0": "x"}, {"A=B": "x"}, {"": "x"}, {"A": "\ud800"}])
+def test_an_environment_that_is_none_is_refused(command, env):
+    with pytest.raises(Invalid):
+        spawn(command("true", env=env))
+
+
+def test_an_argument_that_is_no_text_is_refused(command):
+    with pytest.raises(Invalid):
+        spawn(command("echo", "\ud800"))
+
+
+async def test_the_file_for_the_output_can_be_the_mark_of_the_scope(command):
+    one = command("sh", "-c", "env; setsid sleep 1000 & exec sleep 1000")
+    one = replace(one, env={**one.env, "OLY_OUTPUT": f"/x/.out.{one.scope}"})
+    identity = spawn(one)
+    soon(lambda: len(find_scope(one.scope)) >= 2)
+    assert "OLY_SCOPE" not in one.stdout.read_text()
+    assert find_scope(f"{one.scope}.more") == find_scope(one.scope[1:]) == []
+    await kill(identity, one.scope, grace=5)
+    assert find_scope(one.scope) == []
+
+
+async def test_a_child_without_its_mark_is_killed_with_its_session(command):
+    one = command("sh", "-c", "env -i /bin/sleep 1000 & sleep 0.2; exit 0", exit_file=None)
+    identity = spawn(one)
+    assert await wait(identity) == 0
+    assert len(tree(identity, one.scope)) == 1
+    # A process of this number that is another one has nothing to do with it.
+    assert tree(replace(identity, boot_id="another"), one.scope) == set()
+    await kill(identity, one.scope, grace=5)
+    assert tree(identity, one.scope) == set()
+
+
+async def test_a_session_of_a_number_that_was_given_away_again_is_left_alone(command):
+    one = command("sh", "-c", "env -i /bin/sleep 1000 & exec env -i /bin/sleep 1000")
+    identity = spawn(one)
+    soon(lambda: len(tree(identity, one.scope)) >= 2)
+    before = replace(identity, start_time=identity.start_time - 1)
+    await kill(before, "test/none", grace=0)
+    assert alive(identity)
+    await kill(identity, one.scope, grace=5)
+    assert tree(identity, one.scope) == set()
+
+
+@as_root
+@pytest.mark.skipif(cgroup.hierarchy() is None, reason="no control group can be written")
+async def test_a_group_is_given_back_when_nothing_runs_in_it(command):
+    one = command("sh", "-c", "setsid sleep 1000 & exit 0", limits=Limits(tasks=50))
+    groups = [file.parent for file in cgroup.make(one.scope, None, 50)]
+    identity = spawn(one)
+    assert await wait(identity, one.exit_file) == 0
+    release(one.scope)
+    assert all(group.is_dir() for group in groups)
+    assert cgroup.members(one.scope)
+    await kill(identity, one.scope, grace=5)
+    assert not any(group.exists() for group in groups)
+    again = replace(one, argv=("true",))
+    await wait(spawn(again), one.exit_file)
+    release(one.scope)
+    assert not any(group.exists() for group in groups)
