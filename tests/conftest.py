@@ -56,10 +56,12 @@ def make_consul(tmp_path: Path) -> Iterator[Callable[..., ConsulAgent]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "no Consul" in str(r.longrepr)]
-    if skipped:
-        terminalreporter.write_line(
-            f"NOT TESTED: {len(skipped)} tests need a real Consul and were skipped (make consul)",
-            red=True,
-            bold=True,
-        )
+    for sign, needed in (
+        ("no Consul", "a real Consul (make consul)"),
+        ("no hosts", "root, systemd, overlayfs and cgroup2"),
+    ):
+        skipped = [r for r in terminalreporter.stats.get("skipped", []) if sign in str(r.longrepr)]
+        if skipped:
+            terminalreporter.write_line(
+                f"NOT TESTED: {len(skipped)} tests need {needed} and were skipped", red=True, bold=True
+            )

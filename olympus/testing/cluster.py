@@ -57,7 +57,74 @@ def eventually(probe: Callable[[], T], *, within: float = 20.0, what: str = "") 
         time.sleep(0.02)
 
 
-class OlympusProcess:
+class OlympusApi:
+    """What one asks of a running Olympus over HTTP."""
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What `client.json` holds: server and token."""
+        raise NotImplementedError
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(urlsplit(self.client["server"]).netloc, timeout=30)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request; `token` "" is the admin's of client.json, None is nobody's. Bytes go as they are."""
+        given = dict(headers or {})
+        if token is not None:
+            given["Authorization"] = f"Bearer {token or self.client['token']}"
+        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        if raw is not None:
+            given.setdefault("Content-Type", "application/json")
+        connection = self._connection()
+        try:
+            connection.request(method, path, raw, given)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read().decode())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Any:
+        """The JSON of a GET; AssertionError unless 200."""
+        answer = self.ask("GET", path)
+        assert answer.status == 200, f"GET {path}: {answer.status} {answer.text}"
+        return answer.json
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON of a POST; AssertionError unless 2xx."""
+        answer = self.ask("POST", path, {} if body is None else body)
+        assert 200 <= answer.status < 300, f"POST {path}: {answer.status} {answer.text}"
+        return answer.json
+
+    def run(self, pipeline: str, params: Mapping[str, Any] | None = None, *, within: float = 30.0) -> Any:
+        """Start a pipeline and wait for its end: the run."""
+        started = self.post(f"/api/v1/pipelines/{pipeline}/runs", {"params": dict(params or {})})
+        return self.finished(started["id"], within=within)
+
+    def finished(self, run: str, *, within: float = 30.0) -> Any:
+        """The run, once it has ended."""
+
+        def ended() -> Any:
+            got = self.get(f"/api/v1/runs/{run}")
+            return got if got["finishedAt"] else None
+
+        return eventually(ended, within=within, what=f"the end of run {run}")
+
+    def events(self, query: str = "") -> list[Any]:
+        """The history, newest first."""
+        items: list[Any] = self.get(f"/api/v1/events?{query}")["items"]
+        return items
+
+
+class OlympusProcess(OlympusApi):
     """`olympus up` with its state in `state`; output goes to `state.log` beside it."""
 
     def __init__(
@@ -103,6 +170,11 @@ class OlympusProcess:
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             return False
 
+    @property
+    def client(self) -> dict[str, str]:
+        content: dict[str, str] = json.loads((self.state / "client.json").read_text())
+        return content
+
     def output(self) -> str:
         """All that it printed so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -128,49 +200,6 @@ class OlympusProcess:
         self.process.kill()
         self.process.wait()
         self.process = None
-
-    @property
-    def client(self) -> dict[str, str]:
-        """What `client.json` holds: server and token."""
-        content: dict[str, str] = json.loads((self.state / "client.json").read_text())
-        return content
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """One request; `token` "" is the admin's of client.json, None is nobody's. Bytes go as they are."""
-        client = self.client
-        given = dict(headers or {})
-        if token is not None:
-            given["Authorization"] = f"Bearer {token or client['token']}"
-        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        if raw is not None:
-            given.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(urlsplit(client["server"]).netloc, timeout=30)
-        try:
-            connection.request(method, path, raw, given)
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read().decode())
-        finally:
-            connection.close()
-
-    def get(self, path: str) -> Any:
-        """The JSON of a GET; AssertionError unless 200."""
-        answer = self.ask("GET", path)
-        assert answer.status == 200, f"GET {path}: {answer.status} {answer.text}"
-        return answer.json
-
-    def post(self, path: str, body: Any = None) -> Any:
-        """The JSON of a POST; AssertionError unless 2xx."""
-        answer = self.ask("POST", path, {} if body is None else body)
-        assert 200 <= answer.status < 300, f"POST {path}: {answer.status} {answer.text}"
-        return answer.json
 
     def push(self, files: Mapping[str, str], *options: str, remote: str | None = None) -> str:
         """Commit `files` as the whole tree of a clone of the specs and push it to main; what git printed.
@@ -210,22 +239,3 @@ class OlympusProcess:
         if check and done.returncode:
             raise subprocess.CalledProcessError(done.returncode, args, done.stdout, done.stdout + done.stderr)
         return done.stdout + done.stderr
-
-    def run(self, pipeline: str, params: Mapping[str, Any] | None = None, *, within: float = 30.0) -> Any:
-        """Start a pipeline and wait for its end: the run."""
-        started = self.post(f"/api/v1/pipelines/{pipeline}/runs", {"params": dict(params or {})})
-        return self.finished(started["id"], within=within)
-
-    def finished(self, run: str, *, within: float = 30.0) -> Any:
-        """The run, once it has ended."""
-
-        def ended() -> Any:
-            got = self.get(f"/api/v1/runs/{run}")
-            return got if got["finishedAt"] else None
-
-        return eventually(ended, within=within, what=f"the end of run {run}")
-
-    def events(self, query: str = "") -> list[Any]:
-        """The history, newest first."""
-        items: list[Any] = self.get(f"/api/v1/events?{query}")["items"]
-        return items
