@@ -164,7 +164,7 @@ def spawn(command: Command) -> Identity:
     except UnicodeEncodeError as error:
         cgroup.remove(command.scope)
         raise Invalid(f"an argument or variable is no text: {error.reason}") from error
-    return Identity(boot_id(), pid, _start_time(pid) or 0)
+    return identify(pid)
 
 
 def _environ(command: Command) -> dict[str, str]:
@@ -231,6 +231,11 @@ def _tool(name: str) -> str:
 def boot_id() -> str:
     """Of this boot of this machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def identify(pid: int) -> Identity:
+    """A process by its pid as of now; one that is gone is nobody, and not alive."""
+    return Identity(boot_id(), pid, _start_time(pid) or 0)
 
 
 def alive(identity: Identity) -> bool:

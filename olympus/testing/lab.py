@@ -50,11 +50,6 @@ dir=$0 name=$1; shift
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/disk,workdir=$dir/work" "$dir/root"
 cd "$dir/root"
-for one; do
-  mkdir -p "./$one"
-  mount --bind "$one" "./$one"
-  mount -o remount,bind,ro "./$one"
-done
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
@@ -62,6 +57,11 @@ mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 for one in run tmp dev dev/shm; do mkdir -p $one; mount -t tmpfs -o mode=1777 tmpfs $one; done
 chmod 755 run dev
+for one; do
+  mkdir -p "./$one"
+  mount --bind "$one" "./$one"
+  mount -o remount,bind,ro "./$one"
+done
 mkdir dev/pts run/old
 for one in null zero full random urandom tty; do touch dev/$one; mount --bind /dev/$one dev/$one; done
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
@@ -77,7 +77,7 @@ echo "$name" >etc/hostname; hostname "$name"
 pivot_root . run/old
 umount -l /run/old
 exec setpriv --bounding-set=-sys_module,-sys_time,-sys_boot env -i container=lab "PATH=$PATH" \\
-  SYSTEMD_LOG_TARGET=console /lib/systemd/systemd systemd.unit=basic.target
+  /lib/systemd/systemd systemd.unit=basic.target
 """
 
 

@@ -15,8 +15,9 @@ from olympus.testing.cluster import OlympusApi, eventually
 from olympus.testing.lab import Host
 
 STATE = "/var/lib/olympus"
-PROGRAM = f'#!/bin/sh\nexec {sys.executable} -m olympus.cli.main "$@"\n'
-UNIT = Path(__file__).parents[2] / "docs/olympus.service"
+REPOSITORY = Path(__file__).parents[2]
+PROGRAM = f'#!/bin/sh\nexec env PYTHONPATH={REPOSITORY} {sys.executable} -m olympus.cli.main "$@"\n'
+UNIT = REPOSITORY / "docs/olympus.service"
 
 
 class HostConnection(http.client.HTTPConnection):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from olympus.host.process import Identity
 from olympus.kernel.decision import Decision
 from olympus.records.desired import InstanceSpec
 from olympus.records.instance import CheckResult, Instance, InstanceState, LastExit, ProcessIdentity
@@ -30,6 +31,7 @@ from olympus.zeus.steward.model import (
     Supervised,
     Tell,
     WakeAt,
+    Watch,
     WriteFiles,
 )
 
@@ -65,24 +67,40 @@ def decide(state: Supervised | None, fact: Fact, now: datetime) -> Made:
 
 
 def _desired(state: Supervised | None, fact: Desired, now: datetime) -> Made:
-    effects: Effects = ()
-    if state is None:
-        state = _first_seen(fact, now)
-        effects = (WriteFiles(fact.spec),) if fact.spec.files and fact.manage else ()
-    elif fact.spec.files != state.spec.files and fact.manage:
-        effects = (WriteFiles(fact.spec),)
-        if any(file.on_change == "reload" for file in fact.spec.files) and state.phase == "up":
-            effects = (*effects, Reload(fact.spec, state.identity))
+    before = None if state is None else state.spec
+    state = _first_seen(fact, now) if state is None else state
+    effects = _taken_in(state, before, fact)
     fresh = fact.spec.generation != state.spec.generation
     state = replace(state, spec=fact.spec, manage=fact.manage, ready=fact.ready, removed=False)
     if fresh:
         # Another program: what the one before did wrong does not count against it.
         state = replace(state, failures=(), burst=0, not_before=None, failed=False)
-    if state.spec.checks and len(state.checks) > len(state.spec.checks):
-        state = replace(state, checks={})
+        if state.record.state in ("crashlooping", "backoff"):
+            state = _show(state, now, state="starting", reason="Changed", message="")
+    if before is not None and before.checks != fact.spec.checks:
+        state = _show(replace(state, checks={}), now, checks=_results(replace(state, checks={})))
+        if state.phase == "up" and state.identity is not None:
+            effects = (*effects, Watch(fact.spec, state.identity))
     state = _show(state, now, observed_revision=fact.spec.revision or None, suspended=fact.spec.suspended)
     after = _reconcile(state, now)
     return Decision(after.state, (*effects, *after.effects))
+
+
+def _taken_in(state: Supervised, before: InstanceSpec | None, fact: Desired) -> Effects:
+    """What brings changed files to a process that goes on."""
+    spec = fact.spec
+    if state.phase != "up" or not spec.files or not fact.manage or spec.suspended:
+        return ()
+    if spec.generation != state.record.generation:
+        return ()
+    if before is None:
+        # Adopted: what was changed while we were away is known by the digest alone.
+        changed = spec.files if state.record.observed_digest != spec.digest else ()
+    else:
+        changed = tuple(file for file in spec.files if file not in before.files)
+    if any(file.on_change == "reload" for file in changed):
+        return (Reload(spec, state.identity),)
+    return (WriteFiles(spec),) if changed or before is None or before.suspended else ()
 
 
 def _first_seen(fact: Desired, now: datetime) -> Supervised:
@@ -98,7 +116,12 @@ def _first_seen(fact: Desired, now: datetime) -> Supervised:
         # A token that was there before us asks for nothing: what starts now is new anyway.
         restart_token=known.restart_token if known else spec.restart_token,
         generation=known.generation if known else None,
+        observed_digest=known.observed_digest if known else None,
     )
+    if fact.as_declared:
+        record = record.model_copy(
+            update={"generation": spec.generation, "restart_token": spec.restart_token}
+        )
     if fact.adopted is None:
         return Supervised(spec, record)
     healthy = known.healthy if known else None
@@ -108,7 +131,7 @@ def _first_seen(fact: Desired, now: datetime) -> Supervised:
         update={
             "state": kept,
             "since": known.since if known else now,
-            "pid": fact.adopted.pid,
+            "pid": fact.adopted.pid or None,
             "identity": _identity(fact.adopted),
             "healthy": healthy if spec.checks else True,
             "healthy_since": (known.healthy_since if known else None) or (None if spec.checks else now),
@@ -117,7 +140,7 @@ def _first_seen(fact: Desired, now: datetime) -> Supervised:
     return Supervised(spec, record, phase="up", identity=fact.adopted, up_since=fact.adopted_since or now)
 
 
-def _identity(identity: Any) -> ProcessIdentity:
+def _identity(identity: Identity) -> ProcessIdentity:
     return ProcessIdentity(boot_id=identity.boot_id, pid=identity.pid, start_time=identity.start_time)
 
 
@@ -149,35 +172,36 @@ def _reconcile(state: Supervised, now: datetime) -> Made:
     shown: InstanceState = "crashlooping" if record.state == "crashlooping" else "starting"
     reason = record.reason if shown == "crashlooping" else "Starting"
     state = _show(state, now, state=shown, reason=reason)
-    return Decision(replace(state, phase="spawning", not_before=None, checks={}), (WakeAt(None), Start(spec)))
+    state = replace(state, phase="spawning", begun=spec, not_before=None, checks={})
+    return Decision(state, (WakeAt(None), Start(spec)))
 
 
 def _stop(state: Supervised, now: datetime, *, wanted: bool) -> Made:
-    spec = state.spec
     if wanted:
-        changed = state.record.generation != spec.generation
+        changed = state.record.generation != state.spec.generation
         state = _show(
             state, now, state="starting", reason="Changed" if changed else "RestartAsked", message=""
         )
     state = replace(_show(state, now, healthy=None, healthy_since=None), phase="stopping", planned=True)
-    return Decision(state, (WakeAt(None), Stop(spec, state.identity)))
+    return Decision(state, (WakeAt(None), Stop(state.begun or state.spec, state.identity)))
 
 
 def _started(state: Supervised, fact: Started, now: datetime) -> Made:
-    spec = state.spec
+    # What is desired may have changed meanwhile.
+    spec = state.begun or state.spec
     again = state.failed and state.record.generation == spec.generation
     state = replace(state, phase="up", identity=fact.identity, up_since=now, planned=False)
     healthy = None if spec.checks else True
     shown: dict[str, Any] = {
-        "pid": fact.identity.pid if fact.identity else None,
-        "identity": _identity(fact.identity) if fact.identity else None,
+        "pid": fact.identity.pid or None,
+        "identity": _identity(fact.identity),
         "generation": spec.generation,
         "restart_token": spec.restart_token,
         "observed_digest": spec.digest,
         "restarts": state.record.restarts + 1 if again else state.record.restarts,
         "healthy": healthy,
         "healthy_since": now if healthy else None,
-        "checks": tuple(CheckResult(name=_check_name(spec, index)) for index in range(len(spec.checks))),
+        "checks": _results(state),
     }
     if state.record.generation != spec.generation:
         shown["restarts"] = 0
@@ -188,13 +212,16 @@ def _started(state: Supervised, fact: Started, now: datetime) -> Made:
             "reason": "ChecksPending" if waiting else "Running",
             "message": "",
         }
-    return _settle(_show(state, now, **shown), now)
+    return _reconcile(_show(state, now, **shown), now)
 
 
 def _settle(state: Supervised, now: datetime) -> Made:
     """It is up: has it recovered, and when is the next look?"""
     record, effects = state.record, []
     stable_at = (state.up_since or now) + STABLE
+    if not state.spec.checks and not record.healthy:
+        # Its checks went, and left it running.
+        return _healthy(state, now)
     if record.observed_digest != state.spec.digest:
         # What changed needed no restart.
         state = _show(state, now, observed_digest=state.spec.digest)
@@ -225,12 +252,13 @@ def _exited(state: Supervised, fact: Exited, now: datetime) -> Made:
     state = _show(state, now, pid=None, identity=None, healthy=None, healthy_since=None, last_exit=ended)
     if planned:
         return _reconcile(state, now)
+    said = fact.why or _how(fact.code)
     if not state.manage or state.spec.suspended:
-        state = _show(state, now, state="stopped", reason="Exited", message=_how(fact.code))
+        state = _show(state, now, state="stopped", reason="Exited", message=said)
         return Decision(state, (WakeAt(None),))
     if state.record.reason == "CheckFailed":
         return _failed(state, now, "CheckFailed", state.record.message)
-    return _failed(state, now, "Exited", _how(fact.code))
+    return _failed(state, now, "Exited", said)
 
 
 def _failed(state: Supervised, now: datetime, reason: str, message: str) -> Made:
@@ -285,7 +313,8 @@ def _checked(state: Supervised, fact: Checked, now: datetime) -> Made:
 def _healthy(state: Supervised, now: datetime) -> Made:
     if not state.record.healthy:
         state = _show(state, now, healthy=True, healthy_since=now, checks=_results(state))
-    if state.record.state == "starting":
+    record = state.record
+    if record.state == "starting" or (record.state == "running" and record.reason == "CheckFailed"):
         state = _show(state, now, state="running", reason="Running", message="")
     return _settle(state, now)
 
@@ -296,7 +325,8 @@ def _unhealthy(state: Supervised, now: datetime, said: str) -> Made:
         return Decision(_show(state, now, reason="CheckFailed", message=said))
     # It hangs: it is ended, and what comes then is the failure.
     state = _show(state, now, reason="CheckFailed", message=said)
-    return Decision(replace(state, phase="stopping"), (WakeAt(None), Stop(state.spec, state.identity)))
+    stop = Stop(state.begun or state.spec, state.identity)
+    return Decision(replace(state, phase="stopping"), (WakeAt(None), stop))
 
 
 def _results(state: Supervised) -> tuple[CheckResult, ...]:

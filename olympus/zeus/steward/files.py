@@ -6,11 +6,15 @@ import grp
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from olympus.host.users import account
 from olympus.kernel.errors import Refused
 from olympus.records.desired import FileSpec
+
+_TICK_NS: Final = 1_000_000_000
 
 
 def differs(file: FileSpec) -> bool:
@@ -26,7 +30,23 @@ def differs(file: FileSpec) -> bool:
             return True
         if found.st_size != file.content.size:
             return True
-        return hashlib.sha256(there.read()).hexdigest() != file.content.digest
+        return _digest(path, there, found) != file.content.digest
+
+
+def _digest(path: Path, there: BinaryIO, found: os.stat_result) -> str:
+    """Of the content; one that was seen and not touched since is not read again."""
+    stamp = (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+    known = _seen.get(path)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    digest = hashlib.sha256(there.read()).hexdigest()
+    # What was changed just now may be changed again at the same tick of the clock.
+    if time.time_ns() - found.st_ctime_ns > _TICK_NS:
+        _seen[path] = stamp, digest
+    return digest
+
+
+_seen: dict[Path, tuple[tuple[int, ...], str]] = {}
 
 
 def write(file: FileSpec, content: bytes) -> None:

@@ -22,6 +22,7 @@ class Supervised:
     """One service. `record` is what others see.
 
     phase:      of the process: `spawning` and `stopping` are on their way
+    begun:      what it was started with, which is what it is stopped as; None: before a restart of ours
     up_since:   when the process was started
     planned:    the stop under way is wanted, and no failure
     failures:   when it failed, within the window of its restart policy
@@ -35,6 +36,7 @@ class Supervised:
     record: Instance
     manage: bool = True
     phase: Phase = "down"
+    begun: InstanceSpec | None = None
     identity: Identity | None = None
     up_since: datetime | None = None
     planned: bool = False
@@ -49,7 +51,10 @@ class Supervised:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What it should be. `adopted` and `known` only come with the first word after a start of ours."""
+    """What it should be. `adopted` and `known` only come with the first word after a start of ours.
+
+    as_declared: what was adopted was never ours, and is what is declared: it need not be started anew
+    """
 
     spec: InstanceSpec
     manage: bool = True
@@ -58,6 +63,7 @@ class Desired:
     adopted: Identity | None = None
     adopted_since: datetime | None = None
     known: Instance | None = None
+    as_declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,9 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    identity: Identity | None
-    """None: it was started, and has no process that could be watched."""
+    """Without a process of its own (a timer, a mount) its identity has the pid 0."""
+
+    identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +85,11 @@ class StartFailed:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The process is gone, and with it all that it begot. None: how it ended can't be known."""
+    """The process is gone, and with it all that it begot. code None: how it ended can't be known, but by `why`."""
 
     code: int | None
     identity: Identity | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +136,24 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Its files changed, and it can take them in without being restarted."""
+    """Its files changed: write them, and let it take them in without being restarted."""
 
     spec: InstanceSpec
     identity: Identity | None
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Its checks changed: watch what runs anew."""
+
+    spec: InstanceSpec
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFiles:
+    """While it runs; a start writes them by itself."""
+
     spec: InstanceSpec
 
 
@@ -157,4 +175,4 @@ class Forget:
     """Its record goes."""
 
 
-StewardEffect: TypeAlias = Start | Stop | Reload | WriteFiles | Tell | WakeAt | Forget
+StewardEffect: TypeAlias = Start | Stop | Reload | Watch | WriteFiles | Tell | WakeAt | Forget

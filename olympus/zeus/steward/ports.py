@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from olympus.host.process import Identity
 from olympus.records.desired import InstanceSpec
 
 
+class Ended(NamedTuple):
+    """code: negative for a signal, None where it can't be known; why: what is known beyond it."""
+
+    code: int | None
+    why: str = ""
+
+
 class Unit(Protocol):
     """Raises OlympusError, with what to do, where it can't."""
+
+    def knows(self, service: str) -> bool:
+        """Whether it was started here in this way, and not forgotten."""
+        ...
+
+    def known(self) -> list[str]:
+        """All such services."""
+        ...
 
     async def find(self, spec: InstanceSpec) -> Identity | None:
         """What runs already: from before we were restarted."""
         ...
 
-    async def start(self, spec: InstanceSpec, allow_users: Collection[str]) -> Identity | None:
+    async def start(self, spec: InstanceSpec, allow_users: Collection[str]) -> Identity:
         """Start it; its main process."""
         ...
 
@@ -28,10 +43,10 @@ class Unit(Protocol):
         """Ask it to take in its files anew."""
         ...
 
-    async def ended(self, spec: InstanceSpec, identity: Identity) -> int | None:
-        """Waits for its end: the exit code, None where that can't be known."""
+    async def ended(self, spec: InstanceSpec, identity: Identity) -> Ended:
+        """Waits for its end."""
         ...
 
     async def forget(self, service: str) -> None:
-        """It is gone from this node."""
+        """It is to be gone from this node, with what was made for it; nothing where it is not known."""
         ...

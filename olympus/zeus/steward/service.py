@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +44,10 @@ from olympus.zeus.steward.model import (
     Supervised,
     Tell,
     WakeAt,
+    Watch,
     WriteFiles,
 )
-from olympus.zeus.steward.ports import Unit
+from olympus.zeus.steward.ports import Ended, Unit
 from olympus.zeus.steward.unit_process import ProcessUnit
 from olympus.zeus.steward.unit_systemd import SystemdUnit
 
@@ -55,7 +57,6 @@ Made = Decided[str, Supervised, StewardEffect]
 _PER_TRANSACTION: Final = 50
 _CARE: Final = 5.0
 _DEPENDENCIES: Final = 1.0
-_DRIFT_EVERY: Final = 6
 _RETRY: Final = 1.0
 
 
@@ -71,7 +72,8 @@ class Steward:
         self._node = node
         self._client = client
         self._processes = ProcessUnit(state / "services")
-        self._systemd = SystemdUnit(self._blob)
+        self._systemd = SystemdUnit(state / "services", self._blob)
+        self._writing = asyncio.Lock()
         self._epoch_file = state / "steward.epoch"
         self._desired = NodeDesired(node=node, epoch=0, revision="")
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -147,16 +149,28 @@ class Steward:
             log.info("not_found", extra={"service": fact.spec.service, "why": str(error)})
             identity = None
         if identity is None:
-            return Desired(fact.spec, fact.manage, fact.ready, fact.node, known=known)
+            return replace(fact, known=known)
         log.info("adopted", extra={"service": fact.spec.service, "pid": identity.pid})
         self._watch(fact.spec, identity)
-        since = known.since if known else self._clock.now()
-        return Desired(fact.spec, fact.manage, fact.ready, fact.node, identity, since, known)
+        return replace(
+            fact,
+            adopted=identity,
+            adopted_since=known.since if known else self._clock.now(),
+            known=known,
+            # A unit that ran before it was declared here is as it should be, if its files are.
+            as_declared=known is None and self._is_as_declared(fact.spec),
+        )
+
+    def _is_as_declared(self, spec: InstanceSpec) -> bool:
+        if spec.systemd is None or any(files.differs(file) for file in spec.files):
+            return False
+        return self._systemd.is_as_declared(spec)
 
     async def _remove_leftovers(self, known: Mapping[str, Instance], wanted: Mapping[str, object]) -> None:
         """Services that were withdrawn while we were away."""
-        for name in ({*known, *self._processes.known()}) - wanted.keys():
-            await self._processes.forget(name)
+        here = {*known, *self._processes.known(), *self._systemd.known()}
+        await asyncio.gather(*(self._forget(name) for name in here - wanted.keys()))
+        for name in known.keys() - wanted.keys():
             await self._kv.transact([Delete(keys.instance(self._node, name))])
 
     # --- performing --------------------------------------------------------------------------------------
@@ -179,10 +193,12 @@ class Steward:
                 self._begin(service, self._stop(effect.spec, effect.identity))
             case Reload():
                 self._spawn(self._reload(effect))
+            case Watch():
+                self._watch(effect.spec, effect.identity)
             case WriteFiles():
-                self._spawn(self._write_files(effect.spec))
+                self._spawn(self._heal(effect.spec))
             case Forget():
-                self._spawn(self._processes.forget(service))
+                self._spawn(self._forget(service))
 
     async def _store(self, part: Sequence[Made]) -> None:
         events: list[Event] = []
@@ -229,53 +245,71 @@ class Steward:
             depth=1 if cause else 0,
         )
 
-    def _begin(self, service: str, work: object) -> None:
+    def _begin(self, service: str, work: Coroutine[None, None, None]) -> None:
         """Starting and stopping end whatever watched the process before."""
         old = self._tasks.pop(service, None)
         if old is not None:
             old.cancel()
         if self._group is not None:
-            self._tasks[service] = self._group.create_task(work)  # type: ignore[arg-type]
+            self._tasks[service] = self._group.create_task(work)
 
-    def _spawn(self, work: object) -> None:
+    def _spawn(self, work: Coroutine[None, None, object]) -> None:
         if self._group is not None:
-            self._group.create_task(work)  # type: ignore[arg-type]
+            self._group.create_task(work)
 
     async def _start(self, spec: InstanceSpec) -> None:
         try:
+            await self._write_files(spec)
+            for unit in (self._processes, self._systemd):
+                if unit is not self._unit(spec) and unit.knows(spec.service):
+                    await unit.forget(spec.service)
             identity = await self._unit(spec).start(spec, self._desired.allow_users)
         except (OlympusError, OSError) as error:
             self._actor.tell(spec.service, StartFailed(str(error)))
             return
         self._actor.tell(spec.service, Started(identity))
-        if identity is not None:
-            await self._accompany(spec, identity)
+        await self._accompany(spec, identity)
 
     async def _stop(self, spec: InstanceSpec, identity: Identity | None) -> None:
-        code = None
+        ended = Ended(None)
         try:
             await self._unit(spec).stop(spec, identity)
             if identity is not None:
-                code = await self._unit(spec).ended(spec, identity)
+                ended = await self._unit(spec).ended(spec, identity)
         except (OlympusError, OSError) as error:
             log.warning("stop_failed", extra={"service": spec.service, "why": str(error)})
-        self._actor.tell(spec.service, Exited(code, identity))
+        self._actor.tell(spec.service, Exited(ended.code, identity, ended.why))
+
+    async def _forget(self, service: str) -> None:
+        for unit in (self._processes, self._systemd):
+            try:
+                await unit.forget(service)
+            except (OlympusError, OSError) as error:
+                log.warning("not_removed", extra={"service": service, "why": str(error)})
 
     def _watch(self, spec: InstanceSpec, identity: Identity) -> None:
         self._begin(spec.service, self._accompany(spec, identity))
 
     async def _accompany(self, spec: InstanceSpec, identity: Identity) -> None:
-        """While it lives: its checks; then: how it ended."""
+        """While it lives: its checks, as they are desired by now; then: how it ended."""
+        state = self._actor.state(spec.service)
+        wanted = spec if state is None else state.spec
         async with asyncio.TaskGroup() as group:
-            looking = [group.create_task(self._check(spec, i)) for i in range(len(spec.checks))]
-            code = await self._unit(spec).ended(spec, identity)
+            looking = [group.create_task(self._check(wanted, i)) for i in range(len(wanted.checks))]
+            ended = await self._end_of(spec, identity)
             for task in looking:
                 task.cancel()
-        self._actor.tell(spec.service, Exited(code, identity))
+        self._actor.tell(spec.service, Exited(ended.code, identity, ended.why))
+
+    async def _end_of(self, spec: InstanceSpec, identity: Identity) -> Ended:
+        try:
+            return await self._unit(spec).ended(spec, identity)
+        except (OlympusError, OSError) as error:
+            return Ended(None, str(error))
 
     async def _check(self, spec: InstanceSpec, index: int) -> None:
         check = spec.checks[index]
-        scope = f"check/{spec.service}/{index}"
+        scope = f"{self._processes.scope(spec.service)}/check/{index}"
         # A service that has just been started gets a moment, but is not kept waiting for a whole round.
         pause = min(0.2, check.every)
         while True:
@@ -290,38 +324,41 @@ class Steward:
 
     async def _reload(self, effect: Reload) -> None:
         try:
+            await self._write_files(effect.spec)
             await self._unit(effect.spec).reload(effect.spec, effect.identity)
-        except OlympusError as error:
+        except (OlympusError, OSError) as error:
             log.warning("reload_failed", extra={"service": effect.spec.service, "why": str(error)})
 
     async def _write_files(self, spec: InstanceSpec) -> list[str]:
+        """The paths of those that were not as declared. Raises OlympusError, OSError."""
         written = []
-        for file in spec.files:
-            if files.differs(file):
-                try:
+        async with self._writing:
+            for file in spec.files:
+                if files.differs(file):
                     files.write(file, await self._blob(file.content))
                     written.append(file.path)
-                except (OlympusError, OSError) as error:
-                    log.warning("file_not_written", extra={"path": file.path, "why": str(error)})
         return written
+
+    async def _heal(self, spec: InstanceSpec) -> list[str]:
+        try:
+            written = await self._write_files(spec)
+            return written if spec.systemd is None else [*written, *await self._systemd.install(spec)]
+        except (OlympusError, OSError) as error:
+            log.warning("files_not_written", extra={"service": spec.service, "why": str(error)})
+            return []
 
     # --- what goes on by itself --------------------------------------------------------------------------
 
     async def _care(self) -> None:
         """Output that grows, orphans that ended, files that drifted."""
-        rounds = 0
         while True:
             await asyncio.sleep(_CARE)
-            rounds += 1
             reap()
             for name, state in self._actor.states().items():
                 if state.spec.process is not None and self._processes.output(name).rotate():
                     log.info("output_rotated", extra={"service": name})
-                healable = (
-                    state.spec.files and state.manage and not state.spec.suspended and not state.removed
-                )
-                if healable and rounds % _DRIFT_EVERY == 0:
-                    drifted = await self._write_files(state.spec)
+                if state.phase == "up" and state.manage and not state.spec.suspended:
+                    drifted = await self._heal(state.spec)
                     if drifted:
                         self._actor.tell(name, FilesChanged(tuple(drifted)))
 

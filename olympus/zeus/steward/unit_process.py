@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from olympus.host.users import account, own_name, resolve_user
 from olympus.kernel.errors import Invalid
 from olympus.records.desired import InstanceSpec, ProcessRun
 from olympus.zeus.steward.output import Output
+from olympus.zeus.steward.ports import Ended
 
 
 class ProcessUnit:
@@ -21,13 +23,21 @@ class ProcessUnit:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        # Another Olympus on this machine may have services of the same names.
+        self._mark = hashlib.blake2b(str(folder.absolute()).encode(), digest_size=6).hexdigest()
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+
+    def scope(self, service: str) -> str:
+        """What marks all that belongs to the service, on this machine."""
+        return f"service/{self._mark}/{service}"
 
     def output(self, service: str) -> Output:
         return Output(self._folder / service)
 
+    def knows(self, service: str) -> bool:
+        return self._note_file(service).exists()
+
     def known(self) -> list[str]:
-        """The services that were started here once and not forgotten."""
         return sorted(path.parent.name for path in self._folder.glob("*/identity.json"))
 
     async def find(self, spec: InstanceSpec) -> Identity | None:
@@ -35,8 +45,8 @@ class ProcessUnit:
         if noted is not None and alive(noted):
             return noted
         # The note was lost, or never written: what is left of the service must not run beside a second one.
-        if find_scope(scope_of(spec.service)):
-            await kill(None, scope_of(spec.service), grace=_grace(spec))
+        if find_scope(self.scope(spec.service)):
+            await kill(None, self.scope(spec.service), grace=_grace(spec))
         return None
 
     async def start(self, spec: InstanceSpec, allow_users: Collection[str]) -> Identity:
@@ -49,7 +59,7 @@ class ProcessUnit:
         command = Command(
             argv=run.command,
             stdout=output.file,
-            scope=scope_of(spec.service),
+            scope=self.scope(spec.service),
             env={"PATH": PATH, "HOME": _home(user), "LANG": "C.UTF-8", **run.env},
             cwd=Path(run.workdir) if run.workdir else None,
             user=user,
@@ -60,7 +70,7 @@ class ProcessUnit:
         return identity
 
     async def stop(self, spec: InstanceSpec, identity: Identity | None) -> None:
-        await kill(identity, scope_of(spec.service), grace=_grace(spec))
+        await kill(identity, self.scope(spec.service), grace=_grace(spec))
 
     async def reload(self, spec: InstanceSpec, identity: Identity | None) -> None:
         del spec
@@ -68,32 +78,31 @@ class ProcessUnit:
             with suppress(ProcessLookupError):
                 os.kill(identity.pid, signal.SIGHUP)
 
-    async def ended(self, spec: InstanceSpec, identity: Identity) -> int | None:
+    async def ended(self, spec: InstanceSpec, identity: Identity) -> Ended:
         code = await wait(identity)
         # What it begot must not outlive it: the next start would meet it.
-        await kill(None, scope_of(spec.service), grace=_grace(spec))
-        return code
+        await kill(None, self.scope(spec.service), grace=_grace(spec))
+        return Ended(code)
 
     async def forget(self, service: str) -> None:
-        if find_scope(scope_of(service)):
-            await kill(self._noted(service), scope_of(service), grace=10.0)
-        (self._folder / service / "identity.json").unlink(missing_ok=True)
+        if find_scope(self.scope(service)):
+            await kill(self._noted(service), self.scope(service), grace=10.0)
+        self._note_file(service).unlink(missing_ok=True)
+
+    def _note_file(self, service: str) -> Path:
+        return self._folder / service / "identity.json"
 
     def _note(self, service: str, identity: Identity) -> None:
-        file = self._folder / service / "identity.json"
+        file = self._note_file(service)
         part = file.with_suffix(".part")
         part.write_text(json.dumps(identity.to_json()))
         part.rename(file)
 
     def _noted(self, service: str) -> Identity | None:
         try:
-            return Identity.from_json(json.loads((self._folder / service / "identity.json").read_text()))
+            return Identity.from_json(json.loads(self._note_file(service).read_text()))
         except (FileNotFoundError, ValueError, KeyError):
             return None
-
-
-def scope_of(service: str) -> str:
-    return f"service/{service}"
 
 
 def _process(spec: InstanceSpec) -> ProcessRun:

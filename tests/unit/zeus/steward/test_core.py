@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olympus.host.process import Identity
-from olympus.records.desired import HealthCheck, InstanceSpec, ProcessRun, RestartPolicy
+from olympus.records.desired import (
+    BlobRef,
+    FileSpec,
+    HealthCheck,
+    InstanceSpec,
+    ProcessRun,
+    RestartPolicy,
+    SystemdRun,
+)
 from olympus.records.instance import Instance
 from olympus.zeus.steward.core import decide
 from olympus.zeus.steward.model import (
@@ -19,6 +27,7 @@ from olympus.zeus.steward.model import (
     Due,
     Exited,
     Forget,
+    Reload,
     Removed,
     Start,
     Started,
@@ -26,6 +35,8 @@ from olympus.zeus.steward.model import (
     Stop,
     Tell,
     WakeAt,
+    Watch,
+    WriteFiles,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -181,6 +192,90 @@ def test_a_change_of_what_runs_restarts_it_without_counting_as_failure():
     life.tell(Exited(-15, life.identity))
     life.up()
     assert (life.starts, life.record.restarts, life.record.state, life.told) == (2, 0, "running", [])
+
+
+def test_what_changed_while_it_was_started_is_put_into_effect_then():
+    life = Life(spec("sleep", "1"))
+    life.tell(Desired(spec("sleep", "2"), node="n1"))
+    assert (life.starts, life.stops) == (1, 0)
+    life.up()
+    assert (life.stops, life.record.generation) == (1, spec("sleep", "1").generation)
+    life.tell(Exited(-15, life.identity))
+    life.up()
+    assert (life.starts, life.stops, life.record.generation) == (2, 1, spec("sleep", "2").generation)
+
+
+@pytest.mark.parametrize("how", [{"stop": True}, {"drain": True}, None])
+def test_what_is_withdrawn_while_it_is_started_is_stopped_then(how):
+    life = Life(spec())
+    life.tell(Removed() if how is None else Desired(spec().model_copy(update=how), node="n1"))
+    life.up()
+    assert life.stops == 1
+
+
+def test_it_is_stopped_as_what_it_was_started_as():
+    life = Life(spec())
+    life.up()
+    unit = InstanceSpec(service="web", systemd=SystemdRun(unit="web.service")).sealed()
+    (stop,) = (e for e in life.tell(Desired(unit, node="n1")) if isinstance(e, Stop))
+    assert stop.spec == spec()
+
+
+def test_changed_checks_are_asked_from_now_on():
+    old, new = (spec(checks=(HealthCheck(tcp=f"x:{port}", failures=2),)) for port in (1, 2))
+    life = Life(old)
+    life.up()
+    life.tell(Checked(0, True))
+    effects = life.tell(Desired(new, node="n1"))
+    assert Watch(new, life.identity) in effects
+    assert (life.stops, life.record.healthy, life.record.checks[0].name) == (0, True, "tcp x:2")
+    life.tell(Checked(0, False, "no"))
+    life.tell(Checked(0, False, "no"))
+    assert life.stops == 1
+
+
+def test_a_service_whose_checks_are_withdrawn_runs():
+    life = Life(spec(checks=(HealthCheck(tcp="x:1"),)))
+    life.up()
+    assert life.record.state == "starting"
+    life.tell(Desired(spec(), node="n1"))
+    assert (life.record.state, life.record.healthy, life.stops) == ("running", True, 0)
+
+
+def test_another_program_is_not_blamed_for_the_crash_loop_before_it():
+    life = Life(spec(restart=RestartPolicy(attempts=1, delay=0.1, max=30.0)))
+    for _ in range(3):
+        if life.state.phase == "spawning":
+            life.up()
+            life.die()
+        life.later(1)
+    assert life.record.state == "crashlooping"
+    life.tell(Desired(spec("sleep", "2"), node="n1"))
+    life.up()
+    assert (life.record.state, life.record.healthy) == ("running", True)
+
+
+def file(content: str, on_change: str) -> FileSpec:
+    return FileSpec(path="/etc/x", content=BlobRef(digest=content, size=1), on_change=on_change)
+
+
+@pytest.mark.parametrize(
+    ("on_change", "effect"), [("reload", Reload), ("none", WriteFiles), ("restart", Stop)]
+)
+def test_a_changed_file_is_brought_as_its_on_change_says(on_change, effect):
+    life = Life(spec(files=(file("a", on_change),)))
+    life.up()
+    effects = life.tell(Desired(spec(files=(file("b", on_change),)), node="n1"))
+    assert [type(e) for e in effects if isinstance(e, Reload | WriteFiles | Stop)] == [effect]
+
+
+def test_files_of_a_suspended_service_are_left_alone_until_it_is_resumed():
+    life = Life(spec(files=(file("a", "none"),)))
+    life.up()
+    changed = spec(files=(file("b", "none"),))
+    held = life.tell(Desired(changed.model_copy(update={"suspended": True}), node="n1"))
+    assert not any(isinstance(e, WriteFiles | Reload) for e in held)
+    assert any(isinstance(e, WriteFiles) for e in life.tell(Desired(changed, node="n1")))
 
 
 def test_a_restart_token_restarts_once():
