@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from olympus.hephaestus.model import Approved
 from olympus.hephaestus.secrets import SecretReader
 from olympus.hephaestus.service import ROLE as HEPHAESTUS
 from olympus.hephaestus.service import Hephaestus
+from olympus.hephaestus.signer import OrderSigner
 from olympus.hephaestus.specs_catalog import CatalogSpecs
 from olympus.hephaestus.starts import Asked, Means, Starts
 from olympus.hephaestus.worker import Worker
@@ -38,15 +39,18 @@ from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.hermes.registry_embedded import EmbeddedRegistry
+from olympus.hermes.trust import PINS, Author, Trust, read_pins
 from olympus.host.http_aiohttp import HttpClient
 from olympus.host.process import become_subreaper, keep_descriptors
+from olympus.host.signing_ed25519 import PrivateKey
 from olympus.kernel.clock import Clock, SystemClock
-from olympus.kernel.errors import NotFound
+from olympus.kernel.errors import NotFound, OlympusError
 from olympus.kernel.events import Event
 from olympus.records.blobs import load_blob
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import BlobRef
 from olympus.records.run import Cause
+from olympus.records.seals import Seals
 from olympus.zeus.api import Zeus
 from olympus.zeus.controller import ROLE as ZEUS
 from olympus.zeus.controller import Controller
@@ -67,11 +71,13 @@ _CLIENT: Final = "client.json"
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What `olympus up` tells who started it."""
+    """What `olympus up` tells who started it. page, remote, token_file: None where there is none here."""
 
-    page: str
-    remote: str
-    token_file: Path
+    node: str
+    gods: frozenset[str]
+    page: str | None = None
+    remote: str | None = None
+    token_file: Path | None = None
 
 
 class _Stopped(Exception):
@@ -100,8 +106,19 @@ async def run(settings: Settings, announce: Callable[[Announced], None]) -> None
     try:
         house = House(settings, clock, kv, registry)
         await house.live(sock, stopped, announce)
+    except BaseExceptionGroup as group:
+        expected, others = group.split(OlympusError)
+        if expected is None or others is not None:
+            raise
+        # Whatever part of us it was: what the operator needs is what it says.
+        raise _first(expected) from group
     finally:
         await kv.close()
+
+
+def _first(group: BaseExceptionGroup[OlympusError]) -> OlympusError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -139,23 +156,20 @@ class House:
         self._clock = clock
         self._kv = kv
         self._registry = registry
-        self.bus = Bus(kv, node, clock=clock, spool=state / "spool")
+        author = _author(settings) if settings.controls else None
+        self._trust = Trust(kv, author=author, pinned=read_pins(state / PINS))
+        seals, signer = Seals(kv, self._trust, author), OrderSigner(self._trust, author)
+        self.bus = Bus(kv, node, clock=clock, spool=state / "spool", heard=self._trust.heard)
         self._catalogs = CatalogStore(kv)
         self._client = HttpClient()
-        repository = SpecRepository.open_or_create(
-            state / "specs.git", seed=settings.specs, author="olympus", now=clock.now()
-        )
-        write_hooks(repository.path, state)
-        remote = Remote(settings.repo) if settings.repo else None
-        self._source = SpecSource(kv, self.bus, self._catalogs, repository, clock, remote=remote)
-        self._zeus = Zeus(kv, self._catalogs, self._source, clock)
-        self._controller = Controller(kv, self.bus, registry, self._catalogs, clock)
-        self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client)
+        self._source = self._specs_source() if settings.controls else None
+        self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
+        self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
         self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
         self._specs = CatalogSpecs(kv, self._catalogs, registry)
         self._starts = Starts(kv, self.bus, clock, self._specs)
         means = Means(kv, self.bus, clock, self._specs, self._starts, node)
-        self._hephaestus = Hephaestus(means)
+        self._hephaestus = Hephaestus(means, signer)
         self._secrets = SecretReader(os.environ, _credentials())
         runs = state / "runs"
         runs.mkdir(exist_ok=True, mode=0o711)
@@ -171,16 +185,30 @@ class House:
             ),
             state=state,
             client=self._client,
+            objection=signer.objection,
         )
         self._tokens = Tokens(kv, clock)
         self._started = False
         self._specs_known = asyncio.Event()
 
+    def _specs_source(self) -> SpecSource:
+        settings = self._settings
+        repository = SpecRepository.open_or_create(
+            settings.state / "specs.git", seed=settings.specs, author="olympus", now=self._clock.now()
+        )
+        write_hooks(repository.path, settings.state)
+        remote = Remote(settings.repo) if settings.repo else None
+        return SpecSource(self._kv, self.bus, self._catalogs, repository, self._clock, remote=remote)
+
     async def live(self, sock: Any, stopped: asyncio.Event, announce: Callable[[Announced], None]) -> None:
         """Until `stopped` is set."""
         settings = self._settings
         try:
-            async with asyncio.TaskGroup() as group, push_socket(settings.state, self._source):
+            await self._trust.begin()
+            async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+                if self._source is not None:
+                    await stack.enter_async_context(push_socket(settings.state, self._source))
+                group.create_task(self._trust.run())
                 group.create_task(self.bus.run())
                 await self._registry.register(
                     Member(settings.node, settings.listen.host, meta={"url": settings.url})
@@ -189,20 +217,31 @@ class House:
                 group.create_task(self._registry.keep())
                 for work in self._work():
                     group.create_task(work)
-                if sock is not None:
+                if sock is not None and self._source is not None:
                     await self._write_client()
-                    group.create_task(self._serve(sock, stopped))
+                    group.create_task(self._serve(sock, stopped, self._source))
                 self._started = True
-                announce(Announced(settings.url, str(settings.state / "specs.git"), settings.state / _CLIENT))
+                announce(self._announced())
                 await _until(stopped)
         except* _Stopped:
             log.info("stopped")
         finally:
             await self._client.close()
 
+    def _announced(self) -> Announced:
+        settings = self._settings
+        told = Announced(settings.node, settings.gods)
+        if settings.controls:
+            told = replace(told, remote=str(settings.state / "specs.git"))
+        if "apollo" in settings.gods:
+            told = replace(told, page=settings.url, token_file=settings.state / _CLIENT)
+        return told
+
     def _work(self) -> list[Any]:
         gods, kv, node = self._settings.gods, self._kv, self._settings.node
-        work: list[Any] = [self._await_specs(), self._source.run(), self._specs.run(), self._chronos.follow()]
+        work: list[Any] = []
+        if self._source is not None:
+            work += [self._await_specs(), self._source.run(), self._specs.run(), self._chronos.follow()]
         if "zeus" in gods:
             work.append(self._controller.run(Lease(kv, ZEUS, node)))
         if "chronos" in gods:
@@ -219,7 +258,7 @@ class House:
         await self._specs.ready()
         self._specs_known.set()
 
-    async def _serve(self, sock: Any, stopped: asyncio.Event) -> None:
+    async def _serve(self, sock: Any, stopped: asyncio.Event, source: SpecSource) -> None:
         settings = self._settings
         around = Surroundings(
             kv=self._kv,
@@ -228,7 +267,7 @@ class House:
             node=settings.node,
             catalogs=self._catalogs,
             runs=_Runs(self._starts),
-            zeus=self._zeus,
+            zeus=Zeus(self._kv, self._catalogs, source, self._clock),
             logs=_Logs(settings.state),
             git=_Git({"specs": settings.state / "specs.git"}),
             secrets=self._secrets,
@@ -250,7 +289,7 @@ class House:
         gods = self._settings.gods
         parts = {
             "client.json is not written": self._started,
-            "specs are not applied": self._source.settled.is_set(),
+            "specs are not applied": self._source is None or self._source.settled.is_set(),
             "services are not adopted": "steward" not in gods or self._steward.ready.is_set(),
             "pipelines are not known": self._specs_known.is_set(),
         }
@@ -360,6 +399,13 @@ class _Git:
 
     def _request(self, call: GitCall) -> GitRequest:
         return GitRequest(call.method, call.path, call.query, call.headers, call.user, call.address)
+
+
+def _author(settings: Settings) -> Author:
+    """This controller's key, made at its first start; and the line by which nodes may pin it."""
+    author = Author(settings.node, PrivateKey.load_or_make(settings.state / "controller.key"))
+    (settings.state / "controller.pub").write_text(author.line + "\n")
+    return author
 
 
 def _origins(settings: Settings) -> frozenset[str]:

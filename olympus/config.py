@@ -21,6 +21,9 @@ from olympus.kernel.errors import Invalid
 GODS: Final = ("zeus", "chronos", "hephaestus", "apollo", "steward", "worker")
 """What `--gods` may name: the leaders (zeus, chronos, hephaestus), the web, and a node's own hands."""
 
+HANDS: Final = frozenset({"steward", "worker"})
+"""What a node needs that is told what to do. A host that runs more is a controller: nodes believe it."""
+
 DEFAULT_LISTEN: Final = "127.0.0.1:4280"
 
 
@@ -68,6 +71,11 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     gods: frozenset[str] = frozenset(GODS)
+
+    @property
+    def controls(self) -> bool:
+        """Whether this host is a controller."""
+        return not self.gods <= HANDS
 
     @property
     def url(self) -> str:

@@ -37,9 +37,10 @@ def _run(args: argparse.Namespace) -> int:
     from olympus import boot  # noqa: PLC0415 - other commands need none of it
 
     def announce(told: boot.Announced) -> None:
-        print(f"page    {told.page}")
-        print(f"git     {told.remote}")
-        print(f"token   in {told.token_file}", flush=True)
+        lines = {"page": told.page, "git": told.remote, "token": told.token_file and f"in {told.token_file}"}
+        if told.page is None:
+            lines["node"] = f"{told.node} runs {', '.join(sorted(told.gods))}"
+        print("\n".join(f"{name:7} {said}" for name, said in lines.items() if said), flush=True)
 
     asyncio.run(boot.run(settings, announce))
     return 0

@@ -199,7 +199,8 @@ def _order_ended(draft: Draft, fact: OrderEnded) -> None:
     if not fact.keep:
         draft.do(Clear(fact.order, fact.node))
     entry = draft.ordered(fact.order)
-    if entry is not None:
+    # A node ends its own orders, and nobody else's.
+    if entry is not None and entry.node == fact.node:
         ending.ended(draft, entry, fact.outcome)
 
 

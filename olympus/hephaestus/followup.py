@@ -31,7 +31,7 @@ from olympus.hephaestus.model import (
     Withdraw,
 )
 from olympus.hephaestus.observation import observe
-from olympus.hephaestus.orders import Cancel, Order, Outcome, cancel_key
+from olympus.hephaestus.orders import Cancel, Order, Outcome, cancel_key, read_order
 from olympus.hephaestus.placement import place
 from olympus.hephaestus.starts import Means
 from olympus.hermes import keys
@@ -112,7 +112,8 @@ class FollowUps:
 
     async def _order(self, node: str, order: str) -> tuple[Order, int] | None:
         entry = await self._kv.get(keys.order(node, order))
-        return (Order.from_bytes(entry.value), entry.version) if entry is not None else None
+        found = read_order(entry)
+        return (found, entry.version) if entry is not None and found is not None else None
 
     async def _check_order(self, run: str, order_id: str, node: str) -> None:
         found = await self._order(node, order_id)

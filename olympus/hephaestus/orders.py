@@ -16,14 +16,18 @@ through its orders: pending ones are taken, started ones whose process is gone w
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-import orjson
 from pydantic import Field
 
 from olympus.hermes import keys
+from olympus.hermes.kv import Entry
+from olympus.kernel.errors import Invalid
 from olympus.records.desired import BlobRef
 from olympus.records.document import Document, Moment
+
+log = logging.getLogger("olympus.hephaestus")
 
 ORDER_STARTED: Final = "olympus.hephaestus.order-started"
 """Data: {order, run, step, node, attempt, startedAt}. Told of attempts that run on, not of quick ones."""
@@ -138,6 +142,9 @@ class Outcome(Document):
     artifacts: tuple[Artifact, ...] = ()
 
 
+_NOT_SAID: Final = {"signature", "state", "started_at", "outcome"}
+
+
 class Order(Document):
     """See the module. Times in seconds.
 
@@ -150,7 +157,7 @@ class Order(Document):
     timeout:     of this attempt, counted from its start
     deadline:    when the run itself must be over, if it has a time-out
     grace:       between SIGTERM and SIGKILL
-    signature:   Ed25519 over `canonical()`, base64; checked by the hook that the worker is given
+    signature:   of `canonical()` by a controller (`hermes.trust`); the node refuses an order without
     state:       pending until the worker takes it; started, finished are written by the worker
     """
 
@@ -185,11 +192,20 @@ class Order(Document):
     outcome: Outcome | None = None
 
     def canonical(self) -> bytes:
-        """What is signed: all that the coordinator said, keys sorted; not what the worker adds."""
-        said = self.model_dump(
-            mode="json", by_alias=True, exclude={"signature", "state", "started_at", "outcome"}
-        )
-        return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        """What is signed: all that the coordinator said, and not what the worker adds.
+
+        Without defaults: a worker of an earlier version can check an order, unless it says what that one can't do.
+        """
+        return self.model_dump_json(by_alias=True, exclude_defaults=True, exclude=_NOT_SAID).encode()
+
+
+def read_order(entry: Entry | None) -> Order | None:
+    """None also where it is no order: a node may write what it likes there, and stops nobody by it."""
+    try:
+        return None if entry is None else Order.from_bytes(entry.value)
+    except Invalid as error:
+        log.warning("order_not_read", extra={"why": str(error)})
+        return None
 
 
 class Cancel(Document):

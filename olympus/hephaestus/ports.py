@@ -89,13 +89,10 @@ class Specs(Protocol):
 
 
 class Signer(Protocol):
-    """Signs what `Order.canonical` gives."""
+    """Signs orders, and tells whether a controller signed one."""
 
     def sign(self, order: Order) -> Order: ...
 
-
-class Unsigned:
-    """On one machine nobody stands between the coordinator and its worker."""
-
-    def sign(self, order: Order) -> Order:
-        return order
+    async def objection(self, order: Order) -> str | None:
+        """Why it is not to be carried out, or nothing."""
+        ...

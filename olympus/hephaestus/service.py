@@ -36,9 +36,9 @@ from olympus.hephaestus.model import (
     Unreadable,
     Woken,
 )
-from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, Order, Outcome
+from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, Order, Outcome, read_order
 from olympus.hephaestus.placement import complete
-from olympus.hephaestus.ports import Signer, Unsigned
+from olympus.hephaestus.ports import Signer
 from olympus.hephaestus.reactions import Reactions
 from olympus.hephaestus.recipe import Recipe
 from olympus.hephaestus.retention import Caretaker, Keep
@@ -54,7 +54,7 @@ from olympus.hephaestus.starts import (
 from olympus.hephaestus.writes import Unit, order_gone, pack
 from olympus.hermes import keys
 from olympus.hermes.bus import Cursor
-from olympus.hermes.kv import Cas, Op, Put, TransactionConflict
+from olympus.hermes.kv import Cas, Entry, Op, Put, TransactionConflict
 from olympus.hermes.lease import Term
 from olympus.kernel.clock import parse_rfc3339
 from olympus.kernel.errors import Invalid, NotFound, Refused
@@ -77,9 +77,9 @@ Made = Decided[str, RunState, Effect]
 class Hephaestus:
     """`lead` is run while this host holds the lease `hephaestus` (see `hermes.lease.lead`)."""
 
-    def __init__(self, means: Means, *, signer: Signer | None = None, keep: Keep | None = None) -> None:
+    def __init__(self, means: Means, signer: Signer, *, keep: Keep | None = None) -> None:
         self._means = means
-        self._signer = signer or Unsigned()
+        self._signer = signer
         self._keep = keep or Keep()
 
     async def lead(self, term: Term) -> None:
@@ -181,19 +181,32 @@ class _Leadership:
             for key in await self._kv.keys(keys.orders(node.name)):
                 name = key.removeprefix(keys.orders(node.name)).removesuffix("/cancel")
                 entry = await self._kv.get(keys.order(node.name, name))
-                order = Order.from_bytes(entry.value) if entry is not None else None
+                order = read_order(entry)
                 if name.partition(".")[0] not in live:
                     if order is None or order.state != "started":
                         await self._kv.transact([self._term.guard, *order_gone(node.name, name)])
                 elif entry is not None and order is not None and order.state == "pending":
-                    ours = self._signer.sign(order.model_copy(update={"epoch": self._term.epoch}))
-                    try:
-                        ops: list[Op] = [self._term.guard, Cas(entry.key, ours.to_bytes(), entry.version)]
-                        await self._kv.transact(ops)
-                    except TransactionConflict as conflict:
-                        if 0 in conflict.failed:
-                            raise
-                        # It was taken just now.
+                    await self._give_again(order, entry, node.name)
+
+    async def _give_again(self, order: Order, entry: Entry, node: str) -> None:
+        """As ours; but what no controller signed for that node is not signed by us either."""
+        reason = await self._signer.objection(order)
+        if reason is None and entry.key != keys.order(order.node, order.id):
+            reason = f"it is order {order.id} for node {order.node}"
+        if reason is not None:
+            name = entry.key.removeprefix(keys.orders(node))
+            log.warning("order_refused", extra={"order": name, "node": node, "why": reason})
+            never = Outcome(state="failed", error=f"the order was refused by a new coordinator: {reason}")
+            self.actor.tell(name.partition(".")[0], OrderEnded(name, node, never))
+            return
+        ours = self._signer.sign(order.model_copy(update={"epoch": self._term.epoch}))
+        try:
+            ops: list[Op] = [self._term.guard, Cas(entry.key, ours.to_bytes(), entry.version)]
+            await self._kv.transact(ops)
+        except TransactionConflict as conflict:
+            if 0 in conflict.failed:
+                raise
+            # It was taken just now.
 
     # --- what happens ------------------------------------------------------------------------------------
 
@@ -207,7 +220,11 @@ class _Leadership:
     async def _route(self, event: Event) -> None:
         handler = self._routes.get(event.type)
         if handler is not None:
-            await handler(event)
+            try:
+                await handler(event)
+            except (KeyError, TypeError, ValueError) as exc:
+                # A node tells what it likes, and stops nobody by it.
+                log.warning("event_not_read", extra={"event": event.id, "of": event.node, "why": repr(exc)})
         elif event.type == NODE_LOST:
             for run in self.actor.states():
                 self.actor.tell(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from olympus.hephaestus import execute_http, execute_process
 from olympus.hephaestus.attempt import Attempt
@@ -25,6 +25,7 @@ from olympus.hephaestus.orders import (
     Order,
     Outcome,
     cancel_key,
+    read_order,
 )
 from olympus.hephaestus.queue_huey import StepQueue
 from olympus.hermes import keys
@@ -56,7 +57,7 @@ class _Live:
 
 
 class Worker:
-    """Of one node. `trusted` checks an order's signature; it says why not, or nothing."""
+    """Of one node. `objection` says why an order is not to be carried out (who signed it?), or nothing."""
 
     def __init__(  # noqa: PLR0913 - a worker's surroundings
         self,
@@ -67,7 +68,7 @@ class Worker:
         *,
         state: Path,
         client: HttpClient,
-        trusted: Callable[[Order], str | None] = lambda _: None,
+        objection: Callable[[Order], Awaitable[str | None]],
         workers: int = WORKERS,
     ) -> None:
         self._kv = kv
@@ -75,7 +76,7 @@ class Worker:
         self._node = node
         self._tools = tools
         self._client = client
-        self._trusted = trusted
+        self._objection = objection
         self._workers = workers
         self._state = state
         self._epoch_file = state / "worker.epoch"
@@ -119,7 +120,9 @@ class Worker:
                 if entry.key in cancelled:
                     live.cancel.set()
                 continue
-            order = Order.from_bytes(entry.value)
+            order = read_order(entry)
+            if order is None:
+                continue
             if order.state == "pending" and entry.key not in cancelled:
                 self._live[name] = _Live(order, entry.version)
                 group.create_task(self._take(name, queue))
@@ -127,7 +130,7 @@ class Worker:
                 live = self._live[name] = _Live(order, entry.version, adopted=True)
                 if entry.key in cancelled:
                     live.cancel.set()
-                queue.submit(name)
+                group.create_task(self._take_over(name, queue))
         for name, live in self._live.items():
             if name not in seen:
                 # Withdrawn while it runs: nobody waits for it any more.
@@ -136,13 +139,12 @@ class Worker:
     async def _take(self, name: str, queue: StepQueue) -> None:
         live = self._live[name]
         order = live.order.model_copy(update={"state": "started", "started_at": self._tools.clock.now()})
-        refusal = self._trusted(order) or self._outdated(order)
+        refusal = self._misplaced(name, order) or await self._objection(order) or self._outdated(order)
         if refusal is not None:
-            log.warning("order_refused", extra={"order": name, "why": refusal})
-            await self._finish(
-                live, Outcome(state="failed", error=f"node {self._node} refused it: {refusal}")
-            )
+            await self._refuse(name, refusal, "failed")
             return
+        # An order that is given twice, or that Hermes has forgotten to be taken, is not carried out twice.
+        live.adopted = self._was_begun(order)
         key = keys.order(self._node, name)
         ops: list[Op] = [Cas(key, order.to_bytes(), live.version), CheckAbsent(cancel_key(self._node, name))]
         try:
@@ -162,14 +164,33 @@ class Worker:
         if self._live.get(name) is live:
             await self._bus.publish([self._event(ORDER_STARTED, order)], durable=False)
 
+    async def _take_over(self, name: str, queue: StepQueue) -> None:
+        """What is said to be taken by us before we were restarted."""
+        order = self._live[name].order
+        refusal = self._misplaced(name, order) or await self._objection(order)
+        if refusal is None:
+            queue.submit(name)
+        else:
+            await self._refuse(name, refusal, "unknown")
+
+    async def _refuse(self, name: str, why: str, state: Literal["failed", "unknown"]) -> None:
+        log.warning("order_refused", extra={"order": name, "why": why})
+        live = self._live[name]
+        live.order = live.order.model_copy(update={"id": name})
+        await self._finish(live, Outcome(state=state, error=f"node {self._node} refused it: {why}"))
+
+    def _misplaced(self, name: str, order: Order) -> str | None:
+        """Signed it may be, but not as what it is given for."""
+        if order.node != self._node:
+            return f"it is for node {order.node}"
+        return None if order.id == name else f"it is order {order.id}"
+
     def _outdated(self, order: Order) -> str | None:
         """Orders of a coordinator that was replaced are refused, also after a restart of ours."""
         try:
             highest = int(self._epoch_file.read_text())
         except (FileNotFoundError, ValueError):
             highest = 0
-        if order.node != self._node:
-            return f"it is for node {order.node}"
         if order.epoch < highest:
             return f"its epoch {order.epoch} is over: the highest seen is {highest}"
         if order.epoch > highest:
@@ -238,7 +259,7 @@ class Worker:
             "run": order.run,
             "pipeline": order.pipeline,
             "step": order.step,
-            "node": order.node,
+            "node": self._node,
             "attempt": order.attempt,
             "startedAt": rfc3339(order.started_at) if order.started_at else None,
         }

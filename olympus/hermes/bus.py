@@ -13,7 +13,7 @@ import asyncio
 import base64
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,15 @@ log = logging.getLogger("olympus.hermes")
 
 Cursor: TypeAlias = Mapping[str, int]
 """For each publisher the number of the next segment to be handled. Opaque, JSON."""
+
+Heard: TypeAlias = Callable[[str, tuple[Event, ...]], Awaitable[tuple[Event, ...]]]
+"""Of a publisher's events those that it may tell: the rest is nobody's (see `trust.Trust.heard`)."""
+
+
+async def hear_all(_publisher: str, events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Where everybody who can write is believed."""
+    return events
+
 
 # The head repeats a small segment, and both carry some framing.
 _MAX_EVENTS: Final = MAX_BODY - 24 * 1024
@@ -113,7 +122,7 @@ class _Writing:
 class Bus:
     """One per process. `publisher` is the node's name: no two processes may share it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what boot wires
         self,
         kv: Kv,
         publisher: str,
@@ -121,12 +130,14 @@ class Bus:
         clock: Clock,
         spool: Path | None = None,
         retention: Retention = Retention(),
+        heard: Heard = hear_all,
     ) -> None:
         self._kv = kv
         self._publisher = publisher
         self._clock = clock
         self._spool = Spool(spool / f"{publisher}.jsonl") if spool else None
         self._retention = retention
+        self._heard = heard
         self._requests: list[_Request] = []
         self._asked = asyncio.Event()
         # Our head and its version as we last wrote it; None: read it.
@@ -246,8 +257,9 @@ class Bus:
             for segment in await self._segments(publisher, wanted, head):
                 number += 1
                 position[publisher] = number
-                if segment is not None and segment.events:
-                    yield segment.events
+                events = await self._heard(publisher, segment.events) if segment is not None else ()
+                if events:
+                    yield events
 
     async def _segments(self, publisher: str, numbers: range, head: Head) -> list[Segment | None]:
         if len(numbers) == 1 or (publisher, numbers[-1]) in self._cache:
@@ -517,7 +529,7 @@ class Bus:
         for number in range(first, end):
             raw = await self._raw_segment(publisher, number)
             if raw is not None and needle in raw:
-                for event in read_segment(raw).events:
+                for event in await self._heard(publisher, read_segment(raw).events):
                     if event.id == event_id:
                         return event
         return None
@@ -599,7 +611,7 @@ class _Walk:
         while self._first <= self._number < self._end:
             if self._events is None:
                 segment = await self._bus._segment(self.publisher, self._number)  # noqa: SLF001 - its own
-                events = segment.events if segment else ()
+                events = await self._bus._heard(self.publisher, segment.events) if segment else ()  # noqa: SLF001
                 self._events = events if self._step > 0 else events[::-1]
             if self._taken < len(self._events):
                 return self._events[self._taken]

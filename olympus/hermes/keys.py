@@ -1,4 +1,7 @@
-"""Every key in Hermes, and who writes it. On Consul a node's token may write its own `nodes/`, `bus/` only.
+"""Every key in Hermes, and who writes it.
+
+A node that is no controller writes what the table gives to "that node" or "that publisher", and nothing else:
+`node_writes` and `node_reads` say it for Consul's policies.
 
 | key | holds | written by |
 |---|---|---|
@@ -10,9 +13,11 @@
 | `zeus/source` | whether the remote repository can be fetched | who fetches it |
 | `zeus/rollouts/SERVICE` | what a roll-out replaces | Zeus's controller |
 | `nodes/NODE/registration` | address, facts | that node |
-| `nodes/NODE/desired` | what the node should be | Zeus's controller |
-| `nodes/NODE/instances/SERVICE` | a service's instance as its steward sees it | that node |
-| `nodes/NODE/orders/ORDER` | a step to be executed | Hephaestus's coordinator; the node marks it started |
+| `nodes/NODE/desired` | what the node should be, signed | Zeus's controller |
+| `nodes/NODE/refusal` | why the node does not take that | that node |
+| `nodes/NODE/orders/ORDER` | a step to be executed, signed | Hephaestus's coordinator; the node marks it started |
+| `instances/NODE/SERVICE` | a service's instance as its steward sees it | that node |
+| `trust/controllers/NODE` | the public key of a host that may lead | that controller |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
 | `live-runs/ID` | that a run is not finished | as `runs/ID` |
 | `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run |
@@ -40,6 +45,8 @@ SOURCE: Final = ROOT + "zeus/source"
 HOSTS: Final = ROOT + "zeus/hosts"
 ROLLOUTS: Final = ROOT + "zeus/rollouts/"
 NODES: Final = ROOT + "nodes/"
+INSTANCES: Final = ROOT + "instances/"
+CONTROLLERS: Final = ROOT + "trust/controllers/"
 RUNS: Final = ROOT + "runs/"
 LIVE_RUNS: Final = ROOT + "live-runs/"
 PIPELINES: Final = ROOT + "pipelines/"
@@ -76,13 +83,17 @@ def desired(name: str) -> str:
     return f"{NODES}{name}/desired"
 
 
+def refusal(name: str) -> str:
+    return f"{NODES}{name}/refusal"
+
+
 def instances(name: str) -> str:
-    """The prefix of a node's instances."""
-    return f"{NODES}{name}/instances/"
+    """The prefix of a node's instances: apart from `nodes/`, since every node may read them."""
+    return f"{INSTANCES}{name}/"
 
 
 def instance(name: str, service: str) -> str:
-    return f"{NODES}{name}/instances/{service}"
+    return f"{INSTANCES}{name}/{service}"
 
 
 def orders(name: str) -> str:
@@ -92,6 +103,10 @@ def orders(name: str) -> str:
 
 def order(name: str, order_id: str) -> str:
     return f"{NODES}{name}/orders/{order_id}"
+
+
+def controller(name: str) -> str:
+    return CONTROLLERS + name
 
 
 def run(run_id: str) -> str:
@@ -153,3 +168,13 @@ def lease(role: str) -> str:
 
 def epoch(role: str) -> str:
     return f"{ROOT}epochs/{role}"
+
+
+def node_writes(name: str) -> tuple[str, ...]:
+    """All that a node which is no controller writes. What ends with '/' is a prefix."""
+    return registration(name), refusal(name), orders(name), instances(name), head(name), segments(name)
+
+
+def node_reads(name: str) -> tuple[str, ...]:
+    """All that it reads besides: its own part, how services fare elsewhere, events, content, whom to trust."""
+    return node(name), INSTANCES, HEADS, SEGMENTS, CHUNKS, CONTROLLERS

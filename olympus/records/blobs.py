@@ -30,15 +30,15 @@ async def load_blob(kv: Kv, ref: BlobRef) -> bytes:
 
 
 async def desired_bytes(kv: Kv, desired: NodeDesired) -> bytes:
-    """The value of `nodes/NODE/desired`: the document itself, or where it is large a reference to chunks."""
+    """What is signed of `nodes/NODE/desired`: the document itself, or where it is large a reference to chunks."""
     raw = desired.to_bytes()
     if len(raw) <= _INLINE:
         return raw
     return Stored(blob=await save_blob(kv, raw)).to_bytes()
 
 
-async def load_desired(kv: Kv, value: bytes) -> NodeDesired:
-    """The document that a value of `nodes/NODE/desired` is, or refers to."""
-    if value.startswith(b'{"blob"'):
-        value = await load_blob(kv, Stored.from_bytes(value).blob)
-    return NodeDesired.from_bytes(value)
+async def read_desired(kv: Kv, said: bytes) -> NodeDesired:
+    """The document that `desired_bytes` made, or refers to."""
+    if said.startswith(b'{"blob"'):
+        said = await load_blob(kv, Stored.from_bytes(said).blob)
+    return NodeDesired.from_bytes(said)

@@ -1,4 +1,4 @@
-"""Reads from Hermes what statuses are made of; one prefix scan, whatever the number of services."""
+"""Reads from Hermes what statuses are made of; few prefix scans, whatever the number of services."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import orjson
 from olympus.hermes import keys
 from olympus.hermes.kv import Entry, Kv
 from olympus.kernel.errors import Invalid
-from olympus.records.blobs import load_desired
 from olympus.records.catalog import CatalogRoot
-from olympus.records.desired import InstanceSpec
+from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import Hosts
-from olympus.records.instance import Instance
+from olympus.records.instance import instances_of
 from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
+from olympus.records.seals import unsealed
 from olympus.records.status import Cluster
 
 log = logging.getLogger("olympus.zeus")
@@ -30,18 +30,17 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
     applied = None if root is None else CatalogRoot.from_bytes(root.value)
     hosts = await kv.get(keys.HOSTS)
     told: dict[str, dict[str, InstanceSpec]] = {}
-    seen: dict[str, dict[str, Instance]] = {}
     facts: dict[str, dict[str, Any]] = {}
+    refusals: dict[str, Refusal] = {}
     for entry in (await kv.scan(keys.NODES)).entries:
         node, _, what = entry.key.removeprefix(keys.NODES).partition("/")
         if what == "desired":
-            document = await load_desired(kv, entry.value)
+            document = await unsealed(kv, entry.value)
             told[node] = {spec.service: spec for spec in document.instances}
-        elif what.startswith("instances/"):
-            instance = Instance.from_bytes(entry.value)
-            seen.setdefault(node, {})[instance.service] = instance
+        elif what == "refusal":
+            refusals.update(_refusal(node, entry))
         elif what == "registration":
-            facts[node] = orjson.loads(entry.value).get("facts", {})
+            facts[node] = _facts(entry)
     outcome, source = await kv.get(keys.OUTCOME), await kv.get(keys.SOURCE)
     return Cluster(
         revision="" if applied is None else applied.revision,
@@ -49,16 +48,33 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
         now=now,
         hosts={} if hosts is None else Hosts.from_bytes(hosts.value).hosts,
         told=told,
-        seen=seen,
+        seen=instances_of((await kv.scan(keys.INSTANCES)).entries),
         rollouts={
             entry.key.removeprefix(keys.ROLLOUTS): Rollout.from_bytes(entry.value)
             for entry in (await kv.scan(keys.ROLLOUTS)).entries
         },
         intents=intents_of((await kv.scan(keys.INTENTS)).entries),
         facts=facts,
+        refusals=refusals,
         outcome=None if outcome is None else Outcome.from_bytes(outcome.value),
         source=None if source is None else SourceState.from_bytes(source.value),
     )
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    try:
+        return dict(orjson.loads(entry.value)["facts"])
+    except (ValueError, KeyError, TypeError) as exc:
+        log.warning("facts_not_read", extra={"key": entry.key, "reason": str(exc)})
+        return {}
+
+
+def _refusal(node: str, entry: Entry) -> dict[str, Refusal]:
+    try:
+        return {node: Refusal.from_bytes(entry.value)}
+    except Invalid as exc:
+        log.warning("refusal_not_read", extra={"key": entry.key, "reason": str(exc)})
+        return {}
 
 
 def intents_of(entries: tuple[Entry, ...]) -> dict[tuple[str, str], Intent]:

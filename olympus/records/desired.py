@@ -2,7 +2,7 @@
 
 Everything in it is resolved: expressions evaluated, templates rendered, durations in seconds, files named by
 the digest of their content (in Hermes's chunks), so that a steward needs neither git nor the catalog.
-A large document lies in chunks: read the key with `blobs.load_desired`.
+The key's value is signed: `seals.Seals` writes and reads it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal, Self, TypeAlias
 import orjson
 from pydantic import Field
 
-from olympus.records.document import Document
+from olympus.records.document import Document, Moment
 
 Mode: TypeAlias = Literal["manage", "observe"]
 
@@ -122,8 +122,10 @@ class InstanceSpec(Document):
 
 
 class NodeDesired(Document):
-    """The whole of one node. A steward refuses a document of a lower `epoch` than the highest it has seen.
+    """The whole of one node.
 
+    epoch:       of the controller's lease
+    sequence:    grows with each document of that epoch: a steward takes nothing older than what it took
     revision:    the last one that changed something on this node
     mode:        observe: report what is, change nothing
     allow_users: other users than the default that services here may run as
@@ -131,10 +133,23 @@ class NodeDesired(Document):
 
     node: str
     epoch: int
+    sequence: int = 0
     revision: str
     mode: Mode = "manage"
     allow_users: tuple[str, ...] = ()
     instances: tuple[InstanceSpec, ...] = ()
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """By which of two documents the newer is known."""
+        return self.epoch, self.sequence
+
+
+class Refusal(Document):
+    """`nodes/NODE/refusal`, written by that node: why it does not take what it is told. Absent: it takes it."""
+
+    reason: str
+    at: Moment
 
 
 def _digest(value: object) -> str:

@@ -1,14 +1,21 @@
 """A service's instance as the steward of its node sees it.
 
-It lies at `nodes/NODE/instances/SERVICE` and is written by that node alone.
+It lies at `instances/NODE/SERVICE` and is written by that node alone.
 The first fields are those of `status.instances` in the contract; the rest say why and since what.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
+from olympus.hermes import keys
+from olympus.hermes.kv import Entry
+from olympus.kernel.errors import Invalid
 from olympus.records.document import Document, Moment
+
+log = logging.getLogger("olympus.zeus")
 
 InstanceState: TypeAlias = Literal["starting", "running", "backoff", "crashlooping", "stopped", "unknown"]
 
@@ -73,3 +80,20 @@ class Instance(Document):
     restart_token: str = ""
     suspended: bool = False
     identity: ProcessIdentity | None = None
+
+
+def instances_of(entries: Iterable[Entry]) -> dict[str, dict[str, Instance]]:
+    """Node → service → instance. What is no instance, or speaks of another one than its key, is left out."""
+    found: dict[str, dict[str, Instance]] = {}
+    for entry in entries:
+        node, _, service = entry.key.removeprefix(keys.INSTANCES).partition("/")
+        try:
+            instance = Instance.from_bytes(entry.value)
+        except Invalid as exc:
+            log.warning("instance_not_read", extra={"key": entry.key, "reason": str(exc)})
+            continue
+        if (instance.node, instance.service) == (node, service):
+            found.setdefault(node, {})[service] = instance
+        else:
+            log.warning("instance_not_its_own", extra={"key": entry.key, "node": instance.node})
+    return found

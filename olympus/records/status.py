@@ -14,7 +14,7 @@ from typing import Any
 
 from olympus.kernel.clock import rfc3339
 from olympus.records.condition import Condition, Truth
-from olympus.records.desired import InstanceSpec
+from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import HostRecord
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
@@ -30,6 +30,7 @@ class Cluster:
 
     told, seen: node → service → what the node was told, what it answered
     facts:      node → name → {value, source, at}
+    refusals:   node → why it does not take what it is told
     """
 
     revision: str
@@ -41,6 +42,7 @@ class Cluster:
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
     outcome: Outcome | None = None
     source: SourceState | None = None
 
@@ -211,18 +213,19 @@ def node_status(name: str, cluster: Cluster) -> dict[str, Any]:
         "drained": drained,
         "facts": dict(cluster.facts.get(name, {})),
         "services": services,
-        "conditions": _node_verdict(name, host, intent, cluster.applied_at).conditions(cluster.revision),
+        "conditions": _node_verdict(name, cluster, intent).conditions(cluster.revision),
     }
 
 
-def _node_verdict(
-    name: str, host: HostRecord | None, intent: Intent | None, applied_at: datetime
-) -> _Verdict:
+def _node_verdict(name: str, cluster: Cluster, intent: Intent | None) -> _Verdict:
+    host, refusal = cluster.hosts.get(name), cluster.refusals.get(name)
     if host is None:
         message = f"{name} is declared in git, but has not registered itself"
-        return _Verdict(applied_at, "NotRegistered", message, stalled="True")
+        return _Verdict(cluster.applied_at, "NotRegistered", message, stalled="True")
     if not host.alive:
         return _Verdict(host.since, "Lost", host.reason or "its check fails")
+    if refusal is not None:
+        return _Verdict(refusal.at, "DesiredRefused", refusal.reason, stalled="True")
     if intent is not None and intent.drained:
         return _Verdict(intent.at, "Drained", "drained by " + (intent.by or "an operator"), ready="True")
     return _Verdict(host.since, "Alive", ready="True")

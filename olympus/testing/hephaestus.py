@@ -13,7 +13,13 @@ import yaml
 
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, Order, Outcome, cancel_key
-from olympus.hephaestus.ports import DeclaredNode, DeclaredPipeline, DeclaredSchedule, DeclaredSecret
+from olympus.hephaestus.ports import (
+    DeclaredNode,
+    DeclaredPipeline,
+    DeclaredSchedule,
+    DeclaredSecret,
+    Signer,
+)
 from olympus.hephaestus.retention import Keep
 from olympus.hephaestus.service import ROLE, Hephaestus
 from olympus.hephaestus.starts import Asked, Means, Starts
@@ -27,6 +33,7 @@ from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.run import Run
 from olympus.testing.runs import YamlLoader
+from olympus.testing.trust import signer_of
 
 
 class SpecsGiven:
@@ -185,11 +192,12 @@ class HephaestusHere:
     means: Means
     workers: dict[str, ScriptedWorker]
     keep: Keep
+    signer: Signer
     _leading: asyncio.Task[None] | None = None
 
     async def lead(self) -> None:
         """Become the leader; returns at once."""
-        hephaestus = Hephaestus(self.means, keep=self.keep)
+        hephaestus = Hephaestus(self.means, self.signer, keep=self.keep)
         self._leading = asyncio.create_task(lead(Lease(self.kv, ROLE, "n1"), hephaestus.lead))
 
     async def crash(self) -> None:
@@ -244,7 +252,8 @@ async def hephaestus_here(
     starts = Starts(kv, bus, clock, specs)
     means = Means(kv, bus, clock, specs, starts, "n1")
     workers = {name: ScriptedWorker(kv, bus, name, clock, script) for name in nodes}
-    here = HephaestusHere(kv, bus, clock, specs, starts, means, workers, keep or Keep())
+    signer = await signer_of(kv, state)
+    here = HephaestusHere(kv, bus, clock, specs, starts, means, workers, keep or Keep(), signer)
     try:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(bus.run())]

@@ -16,6 +16,7 @@ from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.kernel.clock import SystemClock
 from olympus.records.catalog import CatalogStore
+from olympus.testing.trust import seals_of
 from olympus.zeus.api import Zeus
 from olympus.zeus.controller import ROLE, Controller
 from olympus.zeus.hooks import write_hooks
@@ -64,7 +65,7 @@ async def zeus_here(
     repository = specs_repository(state, seed=seed)
     catalogs = CatalogStore(kv)
     source = SpecSource(kv, bus, catalogs, repository, clock, remote=remote)
-    controller = Controller(kv, bus, registry, catalogs, clock)
+    controller = Controller(kv, bus, registry, catalogs, clock, seals=await seals_of(kv, state))
     try:
         async with asyncio.TaskGroup() as group, push_socket(state, source):
             running = [

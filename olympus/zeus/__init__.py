@@ -10,6 +10,7 @@ api:         what people ask: plan, sync, rollback
 steward:     on every node; makes it so
 
 consumes: offers of catalogs, members of the registry, operators' intents, instances as stewards tell them
-emits:    olympus.zeus.applied, refused, node-joined, node-lost (the controller); service-…, healed (stewards)
-owns:     `catalog`, `zeus/*`, `nodes/*/desired` (controller), `offer` (source), `nodes/NODE/instances/*` (steward)
+emits:    olympus.zeus.applied, refused, node-joined, node-lost (the controller);
+          service-…, healed, desired-refused (stewards)
+owns:     `catalog`, `zeus/*`, `nodes/*/desired` (controller), `offer` (source), `instances/NODE/*` (steward)
 """

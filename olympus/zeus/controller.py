@@ -16,24 +16,25 @@ from typing import Final
 
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import MAX_OPS, Delete, Entry, Kv, Op, Put
+from olympus.hermes.kv import MAX_OPS, Delete, Kv, Op, Put
 from olympus.hermes.lease import Lease, Term, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import Invalid, NotFound
+from olympus.kernel.errors import Invalid, NotFound, Refused
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.kernel.timers import Timers
-from olympus.records.blobs import desired_bytes, load_desired, save_blob
+from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.cluster import intents_of
 from olympus.records.desired import InstanceSpec, NodeDesired
 from olympus.records.hosts import HostRecord, Hosts
-from olympus.records.instance import Instance
+from olympus.records.instance import Instance, instances_of
 from olympus.records.intents import Intent
 from olympus.records.offer import Offer, Outcome
 from olympus.records.plan import Plan
 from olympus.records.rollout import Rollout
+from olympus.records.seals import Seals
 from olympus.zeus.compile import compile_hosts, declaration
 from olympus.zeus.contents import contents
 from olympus.zeus.model import Host, World
@@ -59,12 +60,15 @@ _SETTLE: Final = 0.02
 class Controller:
     """Runs for ever; leads when the lease says so."""
 
-    def __init__(self, kv: Kv, bus: Bus, registry: Registry, catalogs: CatalogStore, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913 - what boot wires
+        self, kv: Kv, bus: Bus, registry: Registry, catalogs: CatalogStore, clock: Clock, *, seals: Seals
+    ) -> None:
         self._kv = kv
         self._bus = bus
         self._registry = registry
         self._catalogs = catalogs
         self._clock = clock
+        self._seals = seals
 
     async def run(self, lease: Lease) -> None:
         """Until cancelled."""
@@ -72,13 +76,14 @@ class Controller:
 
     async def _lead(self, term: Term) -> None:
         log.info("zeus_leads", extra={"epoch": term.epoch})
-        reign = Reign(self._kv, self._bus, self._catalogs, self._clock, term)
+        reign = Reign(self._kv, self._bus, self._catalogs, self._clock, term, seals=self._seals)
         await reign.load(await self._registry.members())
         async with asyncio.TaskGroup() as group:
             group.create_task(reign.watch_offers())
             group.create_task(reign.watch_intents())
             group.create_task(self._watch_members(reign))
             group.create_task(reign.watch_instances(group))
+            group.create_task(reign.watch_trust())
             group.create_task(reign.work())
             group.create_task(sweep_for_ever(self._kv))
 
@@ -90,8 +95,11 @@ class Controller:
 class Reign:
     """One term of leadership. What it wrote it knows: nobody else may write it while the guard holds."""
 
-    def __init__(self, kv: Kv, bus: Bus, catalogs: CatalogStore, clock: Clock, term: Term) -> None:
+    def __init__(  # noqa: PLR0913 - what a controller hands on
+        self, kv: Kv, bus: Bus, catalogs: CatalogStore, clock: Clock, term: Term, *, seals: Seals
+    ) -> None:
         self._kv = kv
+        self._seals = seals
         self._bus = bus
         self._catalogs = catalogs
         self._clock = clock
@@ -103,6 +111,11 @@ class Reign:
         self._intents: dict[tuple[str, str], Intent] = {}
         self._hosts: dict[str, Host] = {}
         self._desired: dict[str, NodeDesired] = {}
+        # By whom each was signed; those that nodes would refuse; what those placed.
+        self._signed: dict[str, tuple[str, str]] = {}
+        self._unsigned: set[str] = set()
+        self._placed_there: dict[str, list[str]] = {}
+        self._sequence = 0
         self._observed: dict[str, dict[str, Instance]] = {}
         self._rollouts: dict[str, Rollout] = {}
         self._placed: Mapping[str, tuple[str, ...]] = {}
@@ -128,19 +141,25 @@ class Reign:
         self._intents = intents_of((await self._kv.scan(keys.INTENTS)).entries)
         for entry in (await self._kv.scan(keys.ROLLOUTS)).entries:
             self._rollouts[entry.key.removeprefix(keys.ROLLOUTS)] = Rollout.from_bytes(entry.value)
-        instances: dict[str, list[Entry]] = {}
         for entry in (await self._kv.scan(keys.NODES)).entries:
             name, _, what = entry.key.removeprefix(keys.NODES).partition("/")
             if what == "desired":
-                try:
-                    self._desired[name] = await load_desired(self._kv, entry.value)
-                except (Invalid, NotFound) as exc:
-                    # It is written anew; its placement is lost, what runs there is not.
-                    log.warning("desired_not_read", extra={"node": name, "reason": str(exc)})
-            elif what.startswith("instances/"):
-                instances.setdefault(name, []).append(entry)
-        self._observed = {name: _instances(entries) for name, entries in instances.items()}
+                await self._load_desired(name, entry.value)
+        self._observed = instances_of((await self._kv.scan(keys.INSTANCES)).entries)
+        for name in self._unsigned:
+            for service in self._observed.get(name, {}):
+                self._placed_there.setdefault(service, []).append(name)
         self._root = await self._catalogs.root()
+
+    async def _load_desired(self, node: str, value: bytes) -> None:
+        try:
+            self._desired[node] = await self._seals.opened(value)
+        except (Invalid, NotFound, Refused) as exc:
+            # Written anew, all of it: what runs there is known by what the node says, and stays where it is.
+            log.warning("desired_not_read", extra={"node": node, "reason": str(exc)})
+            self._unsigned.add(node)
+        else:
+            self._signed[node] = self._seals.key_of(value)
 
     async def _compiled(self, root: CatalogRoot | None) -> tuple[dict[str, Host], Declaration]:
         """Hosts and goals under `root`, with what operators ordered. Raises Invalid."""
@@ -192,6 +211,16 @@ class Reign:
                 self._intents = intents
                 self._stir(everything=True)
 
+    async def watch_trust(self) -> None:
+        """A controller that is trusted no more, or has another key: what it signed is signed by us."""
+        known = self._seals.trust.signers()
+        while True:
+            stale = self._seals.stale(self._signed)
+            if stale:
+                self._unsigned |= stale
+                self._stir(everything=True)
+            known = await self._seals.trust.changed(known)
+
     async def watch_instances(self, group: asyncio.TaskGroup) -> None:
         """What each host's steward says; a watch for each host that there is."""
         watching: dict[str, asyncio.Task[None]] = {}
@@ -206,7 +235,7 @@ class Reign:
 
     async def _watch_node(self, node: str) -> None:
         async for found in self._kv.watch(keys.instances(node)):
-            after = _instances(found.entries)
+            after = instances_of(found.entries).get(node, {})
             before = self._observed.get(node, {})
             self._observed[node] = after
             changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
@@ -354,13 +383,18 @@ class Reign:
         now = self._clock.now()
         world = self._world()
         if self._everything:
-            self._placed = place(self._declared.goals.values(), list(self._hosts.values()), world.placement())
-            services = {*self._declared.goals, *world.placement(), *self._rollouts}
+            before = world.placement()
+            for service, nodes in self._placed_there.items():
+                before[service] = tuple(sorted({*before.get(service, ()), *nodes}))
+            self._placed_there.clear()
+            self._placed = place(self._declared.goals.values(), list(self._hosts.values()), before)
+            services = {*self._declared.goals, *before, *self._rollouts}
         else:
             services = set(self._dirty)
         self._everything = False
         self._dirty.clear()
         told = {node: dict(specs) for node, specs in world.desired.items()}
+        told |= {node: {} for node in self._unsigned - told.keys()}
         ops: list[Op] = []
         events: list[Event] = []
         for number, service in enumerate(sorted(services)):
@@ -418,6 +452,7 @@ class Reign:
     ) -> None:
         writes: list[tuple[Op, int]] = [(op, len(op.value) if isinstance(op, Put) else 0) for op in ops]
         fresh: dict[str, NodeDesired] = {}
+        signed: dict[str, tuple[str, str]] = {}
         revision = "" if self._root is None else self._root.revision
         for name, specs in sorted(told.items()):
             before = self._desired.get(name)
@@ -425,23 +460,25 @@ class Reign:
             after = NodeDesired(
                 node=name,
                 epoch=self._term.epoch,
+                sequence=self._sequence + 1,
                 revision=revision,
                 mode=host.mode,
                 allow_users=host.allow_users,
                 instances=tuple(specs[service] for service in sorted(specs)),
             )
-            if before is not None and _same(before, after):
+            if name not in self._unsigned and (not specs if before is None else _same(before, after)):
                 continue
-            if before is None and not specs:
-                continue
-            raw = await desired_bytes(self._kv, after)
+            self._sequence += 1
+            raw = await self._seals.sealed(after)
             writes.append((Put(keys.desired(name), raw), len(raw)))
-            fresh[name] = after
+            fresh[name], signed[name] = after, self._seals.key_of(raw)
         if events:
             await self._bus.publish(events, [self._term.guard])
         for batch in _batches(writes):
             await self._kv.transact([self._term.guard, *batch])
         self._desired.update(fresh)
+        self._signed.update(signed)
+        self._unsigned -= fresh.keys()
 
     def _event(
         self,
@@ -508,7 +545,9 @@ def _tell_one(specs: dict[str, InstanceSpec], service: str, spec: InstanceSpec |
 
 
 def _same(one: NodeDesired, other: NodeDesired) -> bool:
-    return other == one.model_copy(update={"revision": other.revision, "epoch": other.epoch})
+    return other == one.model_copy(
+        update={"revision": other.revision, "epoch": other.epoch, "sequence": other.sequence}
+    )
 
 
 def _batches(writes: Sequence[tuple[Op, int]]) -> Iterable[list[Op]]:
@@ -529,13 +568,3 @@ def _actions(made: Plan) -> dict[str, object]:
     listed = [action.model_dump(exclude={"diff"}) for action in made.actions[:_MAX_EVENT_ACTIONS]]
     more = len(made.actions) - len(listed)
     return {"actions": listed, **({"moreActions": more} if more else {})}
-
-
-def _instances(entries: Iterable[Entry]) -> dict[str, Instance]:
-    found: dict[str, Instance] = {}
-    for entry in entries:
-        try:
-            found[entry.key.rpartition("/")[2]] = Instance.from_bytes(entry.value)
-        except Invalid as exc:
-            log.warning("instance_not_read", extra={"key": entry.key, "reason": str(exc)})
-    return found

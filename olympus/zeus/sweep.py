@@ -15,7 +15,8 @@ from olympus.hermes import keys
 from olympus.hermes.chunks import sweep
 from olympus.hermes.kv import Kv
 from olympus.kernel.errors import NotFound
-from olympus.records.blobs import load_desired
+from olympus.records.blobs import read_desired
+from olympus.records.seals import split
 
 EVERY: Final = 3600.0
 _ROOTS: Final = (keys.CATALOG, keys.OFFER, keys.ROLLOUTS, keys.NODES, keys.PIPELINES)
@@ -48,9 +49,10 @@ async def used(kv: Kv) -> set[str]:
     names: set[str] = set()
     for root in _ROOTS:
         for entry in (await kv.scan(root)).entries:
-            names.update(_named(_json(entry.value)))
+            said = split(entry.value)[1]
+            names.update(_named(_json(said)))
             if entry.key.endswith("/desired"):
-                names.update(_named((await load_desired(kv, entry.value)).to_json()))
+                names.update(_named((await read_desired(kv, said)).to_json()))
     return names
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from olympus.hermes import keys
-from olympus.records.blobs import load_desired
+from olympus.records.seals import unsealed
 from olympus.testing.zeus import ZeusHere, zeus_here
 
 SERVICES = 1000
@@ -88,7 +88,7 @@ async def _thousand(scratch: Path) -> None:
         for node in nodes:
             entry = await here.kv.get(keys.desired(node))
             if entry is not None:
-                placed += len((await load_desired(here.kv, entry.value)).instances)
+                placed += len((await unsealed(here.kv, entry.value)).instances)
         if placed != SERVICES:
             raise SystemExit(f"{placed} of {SERVICES} instances were written")
 

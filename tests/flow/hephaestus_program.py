@@ -27,6 +27,7 @@ from olympus.kernel.clock import SystemClock
 from olympus.records.desired import BlobRef
 from olympus.records.run import Run
 from olympus.testing.hephaestus import SpecsGiven
+from olympus.testing.trust import signer_of
 
 
 async def no_files(_ref: BlobRef) -> bytes:
@@ -48,8 +49,11 @@ async def main(state: Path) -> None:
         SecretReader(os.environ),
         clock,
     )
-    worker = Worker(kv, bus, "n1", tools, state=state / "worker", client=HttpClient())
-    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1"))
+    signer = await signer_of(kv, state)
+    worker = Worker(
+        kv, bus, "n1", tools, state=state / "worker", client=HttpClient(), objection=signer.objection
+    )
+    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1"), signer)
     (state / "up").touch()
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -17,14 +17,16 @@ from olympus.host.http_aiohttp import HttpClient
 from olympus.host.process import Identity, reap
 from olympus.host.users import default_user, resolve_user
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import HermesUnreachable, OlympusError, Refused
+from olympus.kernel.errors import HermesUnreachable, Invalid, NotFound, OlympusError, Refused
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
-from olympus.records.blobs import load_blob, load_desired
-from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired
-from olympus.records.instance import Instance
+from olympus.records.blobs import load_blob
+from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired, Refusal
+from olympus.records.instance import Instance, instances_of
+from olympus.records.seals import Seals
 from olympus.zeus.steward import checks, files
 from olympus.zeus.steward.core import decide
+from olympus.zeus.steward.kept import Kept
 from olympus.zeus.steward.model import (
     Checked,
     DependenciesChanged,
@@ -64,7 +66,7 @@ class Steward:
     """Of one node. `state` is the folder that outlives us."""
 
     def __init__(  # noqa: PLR0913 - a steward's surroundings
-        self, kv: Kv, bus: Bus, clock: Clock, node: str, *, state: Path, client: HttpClient
+        self, kv: Kv, bus: Bus, clock: Clock, node: str, *, state: Path, client: HttpClient, seals: Seals
     ) -> None:
         self._kv = kv
         self._bus = bus
@@ -74,7 +76,10 @@ class Steward:
         self._processes = ProcessUnit(state / "services")
         self._systemd = SystemdUnit(state / "services", self._blob)
         self._writing = asyncio.Lock()
-        self._epoch_file = state / "steward.epoch"
+        self._seals = seals
+        self._kept = Kept(state / "steward.desired", node)
+        # Whether a refusal lies in Hermes; None: not known yet.
+        self._refuses: bool | None = None
         self._desired = NodeDesired(node=node, epoch=0, revision="")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -101,26 +106,47 @@ class Steward:
     async def _follow(self) -> None:
         async for snapshot in self._kv.watch(keys.desired(self._node)):
             entry = next((e for e in snapshot.entries if e.key == keys.desired(self._node)), None)
-            if entry is not None:
-                desired = await load_desired(self._kv, entry.value)
-                if self._is_current(desired):
-                    await self._take(desired)
+            taken = await self._believed(entry.value) if entry is not None else None
+            if taken is None and not self._adopted.is_set():
+                taken = self._kept.desired
+            if taken is not None:
+                await self._take(taken)
             self._adopted.set()
 
-    def _is_current(self, desired: NodeDesired) -> bool:
-        """What a controller that was replaced wrote is refused, also after a restart of ours."""
-        try:
-            highest = int(self._epoch_file.read_text())
-        except (FileNotFoundError, ValueError):
-            highest = 0
-        if desired.epoch < highest:
-            log.warning("desired_state_refused", extra={"epoch": desired.epoch, "highest": highest})
-            return False
-        if desired.epoch > highest:
-            part = self._epoch_file.with_suffix(".part")
-            part.write_text(str(desired.epoch))
-            part.rename(self._epoch_file)
-        return True
+    async def _believed(self, value: bytes) -> NodeDesired | None:
+        """What a controller signed for this node, and is not older than what was taken, also before a restart."""
+        while True:
+            try:
+                desired = await self._seals.opened(value)
+                self._kept.keep(desired)
+                if self._refuses is None:
+                    self._refuses = await self._kv.get(keys.refusal(self._node)) is not None
+                break
+            except HermesUnreachable:
+                await asyncio.sleep(_RETRY)
+            except (Refused, Invalid, NotFound) as why:
+                await self._refuse(str(why))
+                return None
+        if self._refuses:
+            await self._publish([], [Delete(keys.refusal(self._node))])
+            self._refuses = False
+        return desired
+
+    async def _refuse(self, reason: str) -> None:
+        log.warning("desired_state_refused", extra={"why": reason})
+        now = self._clock.now()
+        event = Event(
+            id=new_id(),
+            type="olympus.zeus.desired-refused",
+            source=f"olympus/zeus/{self._node}",
+            time=now,
+            data={"node": self._node, "reason": reason},
+            subject=self._node,
+            node=self._node,
+        )
+        refusal = Put(keys.refusal(self._node), Refusal(reason=reason, at=now).to_bytes())
+        await self._publish([event], [refusal])
+        self._refuses = True
 
     async def _take(self, desired: NodeDesired) -> None:
         self._desired = desired
@@ -138,9 +164,8 @@ class Steward:
             await self._remove_leftovers(known, wanted)
 
     async def _known(self) -> dict[str, Instance]:
-        prefix = keys.instances(self._node)
-        entries = (await self._kv.scan(prefix)).entries
-        return {entry.key.removeprefix(prefix): Instance.from_bytes(entry.value) for entry in entries}
+        found = await self._kv.scan(keys.instances(self._node))
+        return instances_of(found.entries).get(self._node, {})
 
     async def _with_survivor(self, fact: Desired, known: Instance | None) -> Desired:
         try:
@@ -207,6 +232,12 @@ class Steward:
             events += [self._event(made, effect) for effect in made.effects if isinstance(effect, Tell)]
             key = keys.instance(self._node, made.key)
             ops.append(Delete(key) if made.after is None else Put(key, made.after.record.to_bytes()))
+        await self._publish(events, ops)
+        for event in events:
+            said = {"service": event.data["service"], "why": event.data["reason"]}
+            log.info(event.type.rpartition(".")[2], extra=said)
+
+    async def _publish(self, events: Sequence[Event], ops: Sequence[Op]) -> None:
         while True:
             try:
                 await self._bus.publish(events, ops, durable=False)
@@ -215,9 +246,6 @@ class Steward:
                 # Services are kept alive all the same; what there is to tell waits.
                 log.info("status_waits", extra={"why": str(error)})
                 await asyncio.sleep(_RETRY)
-        for event in events:
-            said = {"service": event.data["service"], "why": event.data["reason"]}
-            log.info(event.type.rpartition(".")[2], extra=said)
 
     def _event(self, made: Made, effect: Tell) -> Event:
         record = (made.after or made.before).record  # type: ignore[union-attr]
@@ -385,13 +413,12 @@ class Steward:
         unknown = {one for one in services if self._actor.state(one) is None}
         if unknown:
             try:
-                entries = (await self._kv.scan(keys.NODES)).entries
+                entries = (await self._kv.scan(keys.INSTANCES)).entries
             except OlympusError:
                 return found
-            for entry in entries:
-                service = entry.key.rpartition("/instances/")[2]
-                if service in unknown and "/instances/" in entry.key:
-                    instance = Instance.from_bytes(entry.value)
+            wanted = [entry for entry in entries if entry.key.rpartition("/")[2] in unknown]
+            for instances in instances_of(wanted).values():
+                for service, instance in instances.items():
                     if instance.state == "running" and instance.healthy is not False:
                         found.add(service)
         return found

@@ -19,12 +19,13 @@ from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.kernel.clock import SystemClock
 from olympus.kernel.ids import IdFactory, new_id
-from olympus.records.blobs import load_desired
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import InstanceSpec, NodeDesired
 from olympus.records.instance import Instance
 from olympus.records.offer import Offer, Outcome
+from olympus.records.seals import unsealed
 from olympus.spec.validate import validate_tree
+from olympus.testing.trust import seals_of
 from olympus.zeus import controller
 from olympus.zeus.controller import ROLE, Controller, Reign
 from olympus.zeus.repo_git import Commit
@@ -80,7 +81,7 @@ class World:
 
     async def desired(self, node: str) -> NodeDesired | None:
         found = await self.kv.get(keys.desired(node))
-        return None if found is None else await load_desired(self.kv, found.value)
+        return None if found is None else await unsealed(self.kv, found.value)
 
     async def services(self, *nodes: str) -> dict[str, list[str]]:
         said = {}
@@ -93,7 +94,7 @@ class World:
         async with asyncio.timeout(15):
             async for found in self.kv.watch(keys.desired(node)):
                 for entry in found.entries:
-                    document = await load_desired(self.kv, entry.value)
+                    document = await unsealed(self.kv, entry.value)
                     if holds(document):
                         return document
         raise AssertionError
@@ -103,7 +104,7 @@ class World:
         running: dict[str, InstanceSpec] = {}
         async for found in self.kv.watch(keys.desired(node)):
             for entry in found.entries:
-                document = await load_desired(self.kv, entry.value)
+                document = await unsealed(self.kv, entry.value)
                 for spec in document.instances:
                     old = running.get(spec.service)
                     if old is not None and old.generation == spec.generation:
@@ -157,7 +158,8 @@ async def world(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bus.run()), *(group.create_task(here.obey(node)) for node in obeying)]
             if leads:
-                zeus = Controller(kv, bus, registry, here.catalogs, clock)
+                seals = await seals_of(kv, path)
+                zeus = Controller(kv, bus, registry, here.catalogs, clock, seals=seals)
                 tasks.append(group.create_task(zeus.run(Lease(kv, ROLE, "n1"))))
             yield here
             for task in tasks:
@@ -259,7 +261,8 @@ async def test_an_old_leader_writes_nothing(tmp_path: Path):
         lease = Lease(here.kv, ROLE, "old")
         term, session = await lease.acquire()
         await lease.release(session)
-        reign = Reign(here.kv, here.bus, here.catalogs, here.clock, term)
+        seals = await seals_of(here.kv, tmp_path)
+        reign = Reign(here.kv, here.bus, here.catalogs, here.clock, term, seals=seals)
         await reign.load(await here.registry.members())
         with pytest.raises(TransactionConflict):
             await reign.work()
@@ -296,14 +299,9 @@ async def test_the_same_offer_twice_is_answered_twice_and_written_once(tmp_path:
 
 async def test_a_standby_takes_over_and_goes_on(tmp_path: Path):
     async with world(tmp_path, "a", leads=False) as here, asyncio.TaskGroup() as group:
-        first, second = (
-            group.create_task(
-                Controller(here.kv, here.bus, here.registry, here.catalogs, here.clock).run(
-                    Lease(here.kv, ROLE, holder)
-                )
-            )
-            for holder in ("n1", "n2")
-        )
+        seals = await seals_of(here.kv, tmp_path)
+        zeus = Controller(here.kv, here.bus, here.registry, here.catalogs, here.clock, seals=seals)
+        first, second = (group.create_task(zeus.run(Lease(here.kv, ROLE, holder))) for holder in ("n1", "n2"))
         await here.offer("r1", service("agent", nodes="{replicas: each}"))
         epoch = await here.kv.get(keys.epoch(ROLE))
         first.cancel()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Put
-from olympus.records.blobs import load_blob, load_desired
+from olympus.records.blobs import load_blob
 from olympus.records.desired import NodeDesired
 from olympus.records.instance import Instance
 from olympus.records.intents import ordered
+from olympus.records.seals import unsealed
 from olympus.records.status import specs_status
 from olympus.testing.git_http import git_server
 from olympus.testing.zeus import Clone, ZeusHere, specs_repository, zeus_here
@@ -31,14 +32,14 @@ def service(name: str, command: str = "[sleep, '1']", extra: str = "") -> str:
 async def desired(here: ZeusHere, node: str = "n1") -> NodeDesired:
     found = await here.kv.get(keys.desired(node))
     assert found is not None
-    return await load_desired(here.kv, found.value)
+    return await unsealed(here.kv, found.value)
 
 
 async def until(here: ZeusHere, node: str, holds) -> NodeDesired:
     async with asyncio.timeout(10):
         async for found in here.kv.watch(keys.desired(node)):
             for entry in found.entries:
-                document = await load_desired(here.kv, entry.value)
+                document = await unsealed(here.kv, entry.value)
                 if holds(document):
                     return document
     raise AssertionError

@@ -12,9 +12,11 @@ from olympus.hermes import keys
 from olympus.hermes.kv import Put
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.kernel.clock import SystemClock
-from olympus.records.blobs import desired_bytes, load_blob, load_desired, save_blob
+from olympus.records.blobs import load_blob, save_blob
 from olympus.records.catalog import CatalogRoot
 from olympus.records.desired import FileSpec, InstanceSpec, NodeDesired, ProcessRun
+from olympus.records.seals import unsealed
+from olympus.testing.trust import seals_of
 from olympus.zeus.sweep import sweep_once
 
 
@@ -38,17 +40,17 @@ async def test_only_what_two_looks_found_unused_goes(kv: EmbeddedKv):
     assert await load_blob(kv, file) == b"file"
 
 
-async def test_what_was_used_again_in_between_stays(kv: EmbeddedKv):
+async def test_what_was_used_again_in_between_stays(kv: EmbeddedKv, tmp_path: Path):
     blob = await save_blob(kv, b"content")
     doomed = await sweep_once(kv, set())
     spec = InstanceSpec(service="s", files=(FileSpec(path="/x", content=blob),))
     node = NodeDesired(node="n", epoch=1, revision="r", instances=(spec,))
-    await kv.transact([Put(keys.desired("n"), await desired_bytes(kv, node))])
+    await kv.transact([Put(keys.desired("n"), await (await seals_of(kv, tmp_path)).sealed(node))])
     assert await sweep_once(kv, doomed) == set()
     assert await load_blob(kv, blob) == b"content"
 
 
-async def test_a_large_desired_state_keeps_its_own_chunks_and_its_files(kv: EmbeddedKv):
+async def test_a_large_desired_state_keeps_its_own_chunks_and_its_files(kv: EmbeddedKv, tmp_path: Path):
     blob = await save_blob(kv, b"content")
     specs = tuple(
         InstanceSpec(
@@ -59,9 +61,9 @@ async def test_a_large_desired_state_keeps_its_own_chunks_and_its_files(kv: Embe
         for number in range(300)
     )
     node = NodeDesired(node="n", epoch=1, revision="r", instances=specs)
-    value = await desired_bytes(kv, node)
+    value = await (await seals_of(kv, tmp_path)).sealed(node)
     assert len(value) < 1000
     await kv.transact([Put(keys.desired("n"), value)])
     await sweep_once(kv, await sweep_once(kv, set()))
-    assert await load_desired(kv, value) == node
+    assert await unsealed(kv, value) == node
     assert await load_blob(kv, blob) == b"content"

@@ -16,7 +16,9 @@ from olympus.host.http_aiohttp import HttpClient
 from olympus.kernel.clock import SystemClock
 from olympus.records.instance import Instance
 from olympus.records.intents import ordered
+from olympus.records.seals import Seals
 from olympus.records.status import shown_all
+from olympus.testing.trust import trust_of
 from olympus.testing.zeus import Clone, ZeusHere, zeus_here
 from olympus.zeus.steward.service import Steward
 
@@ -25,7 +27,8 @@ from olympus.zeus.steward.service import Steward
 async def whole(state: Path) -> AsyncIterator[ZeusHere]:
     async with zeus_here(state) as here:
         client = HttpClient()
-        steward = Steward(here.kv, here.bus, SystemClock(), "n1", state=state, client=client)
+        seals = Seals(here.kv, await trust_of(here.kv))
+        steward = Steward(here.kv, here.bus, SystemClock(), "n1", state=state, client=client, seals=seals)
         running = asyncio.ensure_future(steward.run())
         try:
             yield here
