@@ -12,7 +12,14 @@ from typing import Any
 import yaml
 
 from olympus.hephaestus.model import Approved
-from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, Order, Outcome, cancel_key
+from olympus.hephaestus.orders import (
+    ORDER_FINISHED,
+    ORDER_STARTED,
+    Order,
+    Outcome,
+    cancel_key,
+    read_order,
+)
 from olympus.hephaestus.ports import (
     DeclaredNode,
     DeclaredPipeline,
@@ -135,7 +142,9 @@ class ScriptedWorker:
             for entry in snapshot.entries:
                 if entry.key in marks:
                     continue
-                order = Order.from_bytes(entry.value)
+                order = read_order(entry)
+                if order is None:
+                    continue
                 if cancel_key(self.node, order.id) in marks:
                     if order.id in self.open:
                         await self.end(order.id, Outcome(state="cancelled", exit=-15))
