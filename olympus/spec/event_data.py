@@ -148,6 +148,7 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.zeus.healed": ServiceChanged,
     "olympus.zeus.node-joined": NodeChanged,
     "olympus.zeus.node-lost": NodeChanged,
+    "olympus.zeus.desired-refused": NodeChanged,
     "olympus.argos.match": Matched,
     "olympus.argos.lines-lost": LinesLost,
     "olympus.argos.check-failed": CheckChanged,
