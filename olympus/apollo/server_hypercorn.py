@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import hypercorn.asyncio.run
 from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config, Sockets
 
 from olympus.kernel.errors import Refused
@@ -41,6 +43,17 @@ class _OneSocket(Config):
     def create_sockets(self) -> Sockets:
         sockets = [self._one]
         return Sockets(sockets, [], []) if self._secure else Sockets([], sockets, [])
+
+
+class _LetGo(TCPServer):
+    """Hypercorn keeps what its client has closed until the keep-alive time is over: a descriptor each."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
+hypercorn.asyncio.run.TCPServer = _LetGo  # type: ignore[attr-defined,misc]
 
 
 async def serve(
