@@ -53,7 +53,7 @@ class _LetGo(TCPServer):
         await self.idle_task.stop()
 
 
-hypercorn.asyncio.run.TCPServer = _LetGo  # type: ignore[attr-defined,misc]
+hypercorn.asyncio.run.TCPServer = _LetGo  # type: ignore[attr-defined]
 
 
 async def serve(
