@@ -202,7 +202,8 @@ def _approve(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from olympus.spec.expression import ExpressionError  # noqa: PLC0415 - takes a while to import
+    from olympus.hephaestus.settling import try_out  # noqa: PLC0415 - takes a while to import
+    from olympus.spec.expression import ExpressionError  # noqa: PLC0415
     from olympus.spec.template import render  # noqa: PLC0415
 
     client = Client.of(args)
@@ -213,6 +214,8 @@ def _render(args: argparse.Namespace) -> int:
         if isinstance(one, dict) and "default" in one
     }
     roots = {"params": defaults | _params(client, args.pipeline, args.param)}
+
+    try_out(args.pipeline, spec, roots)
 
     def rendered(value: Any) -> Any:
         """What needs more than params stays as it is written."""

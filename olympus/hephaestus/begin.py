@@ -78,9 +78,9 @@ def _why_not(draft: Draft, entry: StepRun, step: Step, stopped: str | None) -> s
 
 def start(draft: Draft, entry: StepRun) -> None:
     """The next attempt."""
-    step = draft.step(entry)
     entry = draft.put(entry, attempt=entry.attempt + 1, wake_at=None, state="pending", exit=None, output=None)
     try:
+        step = draft.settled(entry)
         if step.kind in WORKER_KINDS:
             order = _order(draft, entry, step)
             draft.put(entry, order=order.id)
@@ -93,9 +93,8 @@ def start(draft: Draft, entry: StepRun) -> None:
 
 def again(draft: Draft, entry: StepRun) -> None:
     """The same attempt once more: its order never reached anybody."""
-    step = draft.step(entry)
     try:
-        draft.do(Dispatch(_order(draft, entry, step)))
+        draft.do(Dispatch(_order(draft, entry, draft.settled(entry))))
     except (ExpressionError, Invalid, ValueError) as exc:
         ending.final(draft, entry, "failed", message=str(exc))
 
@@ -105,7 +104,7 @@ def woken(draft: Draft, entry: StepRun) -> None:
     if entry.state == "pending":
         start(draft, entry)
         return
-    step = draft.step(entry)
+    step = draft.begun(entry)
     if step.kind == "wait":
         _look(draft, entry, step)
     elif step.kind == "service":
@@ -153,7 +152,7 @@ def _order(draft: Draft, entry: StepRun, step: Step) -> Order:
             checkout=Checkout.model_validate(checkout) if checkout else None,
             files=files,
         ),
-        save={name: _text(render(path, roots), "artifact") for name, path in (step.save or {}).items()},
+        save=dict(step.save or {}),
         load=tuple(_load(draft, entry, name, path) for name, path in (step.load or {}).items()),
         idempotent=step.idempotent,
         cause=run.begun,
@@ -181,10 +180,15 @@ def _action(step: Step, roots: Mapping[str, Any]) -> Action:
 
 def _header(name: str, value: str | Mapping[str, Any], roots: Mapping[str, Any]) -> str | SecretRef:
     if isinstance(value, Mapping):
-        return SecretRef(secret=value["secret"], source={}, prefix=value.get("prefix") or "")
-    text = _text(render(value, roots), f"header {name}")
+        prefix = _one_line(render(value.get("prefix") or "", roots), name)
+        return SecretRef(secret=value["secret"], source={}, prefix=prefix)
+    return _one_line(render(value, roots), name)
+
+
+def _one_line(value: object, header: str) -> str:
+    text = _text(value, f"header {header}")
     if "\n" in text or "\r" in text:
-        raise Invalid(f"header {name} would hold a line break")
+        raise Invalid(f"header {header} would hold a line break")
     return text
 
 

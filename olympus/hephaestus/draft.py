@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from olympus.hephaestus.model import Effect, Emit, RunState, Store, WakeAt
-from olympus.hephaestus.recipe import Recipe, Step
+from olympus.hephaestus.recipe import Recipe, Step, settled
 from olympus.kernel.clock import rfc3339
 from olympus.kernel.decision import Decision
+from olympus.kernel.errors import Invalid
 from olympus.kernel.ids import derived_id
 from olympus.records.run import Run, StepRun, Target
 
@@ -74,6 +75,18 @@ class Draft:
         if found is None:
             raise LookupError(f"run {self.run.id} has a step '{entry.name}' that its pipeline has not")
         return found
+
+    def settled(self, entry: StepRun) -> Step:
+        """As `step`, with what its typed expressions yield for this entry. Raises Invalid."""
+        step = self.step(entry)
+        return step if step.unsettled is None else settled(step, self.roots(entry))
+
+    def begun(self, entry: StepRun) -> Step:
+        """As `settled`, of an entry that has begun; were its expressions to fail now, its defaults count."""
+        try:
+            return self.settled(entry)
+        except Invalid:
+            return self.step(entry)
 
     def ordered(self, order: str) -> StepRun | None:
         """The entry whose outstanding attempt is `order`."""

@@ -55,7 +55,7 @@ def _said(outcome: Outcome) -> str:
 
 def failed(draft: Draft, entry: StepRun, message: str, *, at: datetime | None = None) -> None:
     """The attempt failed: the next one is set, or that was the last."""
-    step = draft.step(entry)
+    step = draft.begun(entry)
     retry = step.retry
     if entry.failures + 1 < retry.attempts and _may_go_on(draft, step):
         delay = min(retry.delay * retry.backoff**entry.failures, 86_400.0)
@@ -77,7 +77,7 @@ def _may_go_on(draft: Draft, step: Step) -> bool:
 
 def _lost(draft: Draft, entry: StepRun, reason: str) -> None:
     """It began, and nobody knows how it ended: done, not done, or half."""
-    step = draft.step(entry)
+    step = draft.begun(entry)
     why = reason or "the worker ended while it ran"
     if step.verify is not None:
         verdict = step.verify.evaluate(draft.roots(entry))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -13,6 +13,8 @@ from olympus.records.desired import BlobRef
 from olympus.records.run import StoredPipeline
 from olympus.spec.duration import parse_duration
 from olympus.spec.expression import Condition, Verdict, compile_condition
+from olympus.spec.kinds.pipeline import Step as StepSpec
+from olympus.spec.typed import Blank, blanks, dotted, filled, left_out
 
 Kind: TypeAlias = Literal["run", "script", "http", "emit", "wait", "approve", "pipeline", "service", "note"]
 On: TypeAlias = Literal["success", "failure", "always"]
@@ -51,8 +53,20 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What stands in a step as it was declared, while numbers, durations and choices in it are expressions."""
+
+    raw: Mapping[str, Any]
+    before: tuple[str, ...]
+    blanks: tuple[Blank, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One step; `body` is what stands under its kind, still with its templates."""
+    """One step; `body` is what stands under its kind, still with its templates.
+
+    unsettled: then what is typed has its defaults here, until `settled`
+    """
 
     name: str
     kind: Kind
@@ -71,6 +85,7 @@ class Step:
     delegate: Nodes | None = None
     save: Mapping[str, str] | None = None
     load: Mapping[str, str] | None = None
+    unsettled: Unsettled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,14 @@ def seconds(duration: str | None) -> float | None:
     return None if duration is None else parse_duration(duration).total_seconds()
 
 
+def settled(step: Step, roots: Mapping[str, Any]) -> Step:
+    """The step with what its typed expressions yield. Raises Invalid, which names the field."""
+    if step.unsettled is None:
+        return step
+    raw = filled(step.unsettled.raw, step.unsettled.blanks, roots, dotted)
+    return _step(raw, step.unsettled.before)
+
+
 def because(verdict: Verdict) -> str:
     """The clauses that were not true, with their reasons."""
     return "; ".join(f"{c.text} is {c.value}: {c.because}" for c in verdict.clauses if c.value != "true")
@@ -137,7 +160,9 @@ def _steps(raw: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
     out: list[Step] = []
     for one in raw:
         before = tuple(step.name for step in out)
-        out.append(_step(one, before))
+        found = blanks(StepSpec, one)
+        step = _step(left_out(one, found), before)
+        out.append(replace(step, unsettled=Unsettled(one, before, found)) if found else step)
     return tuple(out)
 
 

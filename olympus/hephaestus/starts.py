@@ -18,6 +18,7 @@ from olympus.hephaestus.draft import RUN_FINISHED, told
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.ports import DeclaredPipeline, Specs
 from olympus.hephaestus.recipe import digest_of
+from olympus.hephaestus.settling import settled_group, settled_spec
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import CheckAbsent, Kv, Op, Put, TransactionConflict
@@ -26,7 +27,6 @@ from olympus.kernel.errors import Conflict, Invalid, NotFound, Refused
 from olympus.kernel.events import MAX_DEPTH, Event
 from olympus.kernel.ids import new_id
 from olympus.records.run import Cause, Claim, Parent, Run, StoredPipeline, may_approve
-from olympus.spec.template import render
 
 SOURCE: Final = "olympus/hephaestus"
 RUN_REQUESTED: Final = "olympus.hephaestus.run-requested"
@@ -132,9 +132,16 @@ class Starts:
         checked = parameters.checked(declared.name, declared.spec.get("params"), asked.params)
         if len(orjson.dumps(checked)) > MAX_PARAMS:
             raise Invalid(f"parameters of pipeline '{declared.name}' are over {MAX_PARAMS // 1024} KiB")
-        stored = _stored(declared)
+        run_id = asked.run or new_id()
+        roots = {
+            "params": checked,
+            "event": event.to_json() if event else {},
+            "cause": asked.cause.to_json(),
+            "run": {"id": run_id, "pipeline": declared.name, "revision": declared.revision},
+        }
+        stored = _stored(declared, roots)
         run = Run(
-            id=asked.run or new_id(),
+            id=run_id,
             pipeline=declared.name,
             revision=declared.revision,
             params=checked,
@@ -144,7 +151,7 @@ class Starts:
             event=_kept(event),
             depth=depth,
             parent=asked.parent,
-            claims=_claims(declared, checked, asked, event),
+            claims=_claims(declared, roots, asked.claim),
         )
         return Prepared(run, _ops(run, stored), self._told(run))
 
@@ -245,9 +252,10 @@ def _digest(asked: Asked) -> str:
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _stored(declared: DeclaredPipeline) -> bytes:
+def _stored(declared: DeclaredPipeline, roots: Mapping[str, Any]) -> bytes:
     spec = {name: value for name, value in declared.spec.items() if name not in {"on", "concurrency"}}
-    return StoredPipeline(name=declared.name, spec=spec, files=dict(declared.files)).to_bytes()
+    settled = settled_spec(declared.name, spec, roots)
+    return StoredPipeline(name=declared.name, spec=settled, files=dict(declared.files)).to_bytes()
 
 
 def _ops(run: Run, stored: bytes) -> tuple[Op, ...]:
@@ -259,20 +267,12 @@ def _ops(run: Run, stored: bytes) -> tuple[Op, ...]:
     )
 
 
-def _claims(
-    declared: DeclaredPipeline, params: Mapping[str, Any], asked: Asked, event: Event | None
-) -> tuple[Claim, ...]:
-    claims = [] if asked.claim is None else [asked.claim]
+def _claims(declared: DeclaredPipeline, roots: Mapping[str, Any], asked: Claim | None) -> tuple[Claim, ...]:
+    claims = [] if asked is None else [asked]
     concurrency = declared.spec.get("concurrency")
     if concurrency:
-        roots = {
-            "params": params,
-            "event": event.to_json() if event else {},
-            "cause": asked.cause.to_json(),
-            "run": {"pipeline": declared.name, "revision": declared.revision},
-        }
-        group = render(concurrency["group"], roots)
-        claims.append(Claim(group=str(group), on_busy=concurrency.get("onBusy") or "queue"))
+        group, on_busy = settled_group(declared.name, concurrency, roots)
+        claims.append(Claim(group=group, on_busy=on_busy))
     return tuple(claims)
 
 

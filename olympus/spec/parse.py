@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from olympus.kernel.diagnostics import Diagnostic, did_you_mean
 from olympus.spec.catalog import Resource, resource_of
-from olympus.spec.duration import PATTERN as DURATION
 from olympus.spec.kinds import API_VERSION, KINDS
-from olympus.spec.kinds.base import DNS_LABEL, IDENTIFIER, Spec
-from olympus.spec.kinds.metadata import LABEL_KEY, LABEL_VALUE, Metadata
+from olympus.spec.kinds.base import Spec
+from olympus.spec.kinds.metadata import Metadata
 from olympus.spec.loader import Path, RawDocument
 from olympus.spec.schemas import Flaw, flaws
+from olympus.spec.wording import sentence, shown, what_is
 
 _ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 
@@ -52,7 +51,7 @@ def _resource(document: RawDocument) -> Resource | None:
 def _errors(document: RawDocument) -> Iterator[Diagnostic]:
     value = document.value
     if not isinstance(value, dict):
-        yield _at(document, (), f"a spec is a mapping with {', '.join(_ENVELOPE)}; this is {_what(value)}")
+        yield _at(document, (), f"a spec is a mapping with {', '.join(_ENVELOPE)}; this is {what_is(value)}")
         return
     for key in value:
         if key not in _ENVELOPE:
@@ -64,12 +63,12 @@ def _errors(document: RawDocument) -> Iterator[Diagnostic]:
         yield _at(
             document,
             ("apiVersion",),
-            f"{_shown(value['apiVersion'])} is no known version: write {API_VERSION}",
+            f"{shown(value['apiVersion'])} is no known version: write {API_VERSION}",
         )
     kind = _kind(value)
     if "kind" in value and kind is None:
         hint = did_you_mean(str(value["kind"]), KINDS) or f": write one of {', '.join(KINDS)}"
-        yield _at(document, ("kind",), f"{_shown(value['kind'])} is no kind{hint}")
+        yield _at(document, ("kind",), f"{shown(value['kind'])} is no kind{hint}")
     if "metadata" in value:
         yield from _model_errors(document, ("metadata",), Metadata, value["metadata"])
     if kind is not None and "spec" in value:
@@ -165,55 +164,15 @@ def _diagnostic(
         return _at_key(document, full, f"unknown field '{place[-1]}'{hint}")
     if first["type"] == "missing":
         return _at(document, full[:-1], f"missing field '{place[-1]}'{_of(full[:-1])}")
-    said = " or ".join(dict.fromkeys(_sentence(one) for one in errors))
+    said = " or ".join(dict.fromkeys(map(_said, errors)))
     return _at_key(document, full, said) if first["loc"][-1:] == (_KEY,) else _at(document, full, said)
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
-    given, context = error.get("input"), error.get("ctx") or {}
-    match error["type"]:
-        case "value_error":
-            return str(context.get("error") or error["msg"])
-        case "literal_error":
-            words = str(context["expected"])
-            known = [word.strip("' ") for word in words.replace(" or ", ", ").split(",")]
-            return f"{_shown(given)} is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
-        case "string_pattern_mismatch":
-            return f"{_shown(given)} {_PATTERNS.get(context['pattern'], 'has not the form ' + context['pattern'])}"
-        case kind if kind in _TYPES and given is None:
-            return f"this is empty: write {_TYPES[kind]}, or leave the field out"
-        case kind if kind in _TYPES:
-            hint = ": put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
-            return f"{_shown(given)} is {_what(given)}, not {_TYPES[kind]}{hint}"
-        case "too_short" | "string_too_short":
-            return f"this is empty: at least {context['min_length']} is needed"
-        case "greater_than_equal":
-            return f"{_shown(given)} is too small: {context['ge']} at least"
-    return f"{_shown(given)}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-_TYPES: Final = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-}
-
-_PATTERNS: Final = {
-    DNS_LABEL: "is no name: use a-z, 0-9 and '-', up to 63 characters",
-    IDENTIFIER: "can't be named in expressions: use a-z, 0-9 and '_', beginning with a letter",
-    LABEL_KEY: "is no label: use letters, digits, '-', '_' and '.', after a prefix with '/' if need be",
-    LABEL_VALUE: "is no label's value: use letters, digits, '-', '_' and '.'",
-    DURATION: "is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m",
-    r"^[^/\x00][^\x00]*$": "is no path within the specs repository: it must not begin with '/'",
-    r"^/[^\x00]*$": "is no absolute path: it has to begin with '/'",
-    r"^(https?://|\$\{\{)": "is no URL: it has to begin with http:// or https://",
-}
+def _said(error: Mapping[str, Any]) -> str:
+    given = error["input"]
+    if isinstance(given, str) and "${{" in given and error["type"] != "value_error":
+        return f"{shown(given)} can't stand here: this has to be written out, without ${{{{ }}}}"
+    return sentence(error)
 
 
 def _real_path(error: Mapping[str, Any], value: Any) -> tuple[Path, tuple[Path, str] | None]:
@@ -274,23 +233,3 @@ def _at_key(document: RawDocument, path: Path, message: str) -> Diagnostic:
 def _of(path: Path) -> str:
     names = [str(part) for part in path if isinstance(part, str) and part != "spec"]
     return f" of '{names[-1]}'" if names else ""
-
-
-def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _what(value: object) -> str:
-    match value:
-        case None:
-            return "empty"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-    return "a mapping"

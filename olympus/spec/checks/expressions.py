@@ -23,6 +23,9 @@ ATTRIBUTES: Final = frozenset({"id", "type", "source", "time", "subject", "node"
 """An event's, as they stand at the top of a `where`."""
 
 PIPELINE: Final = frozenset({"params", "steps", "run", "node", "target", "event", "cause"})
+START: Final = frozenset({"params", "run", "event", "cause"})
+"""What is known of a run before it has nodes and steps."""
+
 _NONE: Roots = frozenset()
 _CONDITIONS: Final = frozenset({"where", "when", "until", "failWhen", "clear", "verify"})
 
@@ -33,6 +36,10 @@ _PLACES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Roots, Roots], ...]]] =
         (("on", "*", "where"), ATTRIBUTES | {"event"}, _NONE),
         (("on", "*", "params"), _NONE, frozenset({"event"})),
         (("params",), _NONE, _NONE),
+        (("nodes",), _NONE, START),
+        (("timeout",), _NONE, START),
+        (("concurrency",), _NONE, START),
+        (("steps", "*", "delegate"), _NONE, START),
     ),
     "Service": (((), _NONE, frozenset({"node", "service"})),),
     "Check": (((), frozenset({"value"}), frozenset({"node"})),),

@@ -1,4 +1,4 @@
-"""What a resource says of itself: cron, zones, patterns, selectors, moments parse; step graphs are sound."""
+"""What a resource says of itself: cron, zones, patterns, moments parse; step graphs are sound."""
 
 from __future__ import annotations
 
@@ -9,28 +9,18 @@ from typing import Any, Final
 
 from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.catalog import Resource
-from olympus.spec.checks.problem import Problem, walk
+from olympus.spec.checks.problem import Problem
 from olympus.spec.cron import parse_cron, zone
 from olympus.spec.json_schema import schema_faults
 from olympus.spec.kinds.pipeline import PipelineSpec, Step
 from olympus.spec.loader import Path
 from olympus.spec.regex import compile_pattern, group_names
-from olympus.spec.selector import parse_selector
-from olympus.spec.template import has_holes
 
 
 def check(resource: Resource) -> Iterator[Problem]:
     """All of it for one resource."""
-    raw = resource.spec.to_json()
-    yield from _selectors(resource, raw)
     if resource.kind in _CHECKS:
-        yield from _CHECKS[resource.kind](resource, raw)
-
-
-def _selectors(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, value in walk(raw, ("spec",)):
-        if path[-1] == "selector" and isinstance(value, str) and not has_holes(value):
-            yield from _tried(resource, path, parse_selector, value)
+        yield from _CHECKS[resource.kind](resource, resource.spec.to_json())
 
 
 def _schedule(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -6,7 +6,9 @@ Texts with a meaning (durations, selectors, conditions, templates) stay texts he
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,11 +18,14 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StringConstraints,
+    ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from olympus.spec.duration import PATTERN, parse_duration
+from olympus.spec.selector import parse_selector
+from olympus.spec.template import Hole, parse
 
 API_VERSION: Final = "olympus/v1"
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -79,8 +84,62 @@ class Spec(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+RENDERED: Final = object()
+"""The context of a validation in which no `${{ }}` is left: what still looks like one came from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """Marks a type: a text with `${{ }}` may stand there as well, which is held against the type once rendered."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        inner = handler(source)
+        mixes = _is_text(inner)
+
+        def check(value: Any, or_else: core_schema.ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+            if not isinstance(value, str) or "${{" not in value or info.context is RENDERED:
+                return or_else(value)
+            pieces = parse(value)
+            if not any(isinstance(piece, Hole) for piece in pieces):
+                return or_else(value)
+            if len(pieces) > 1 and not mixes:
+                raise ValueError(f"{value!r} would be a text: only a lone ${{{{ … }}}} keeps its type")
+            return value
+
+        return core_schema.with_info_wrap_validator_function(
+            check, inner, serialization=core_schema.simple_ser_schema("any")
+        )
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        inner: Mapping[str, Any] = core["schema"]
+        hole = r"\$\{\{" if _is_text(inner) else r"^\$\{\{[\s\S]*\}\}$"
+        return {"anyOf": [handler(inner), {"type": "string", "pattern": hole}]}
+
+
+def _is_text(schema: Mapping[str, Any]) -> bool:
+    """Whether texts are among what a schema accepts."""
+    match schema["type"]:
+        case "str":
+            return True
+        case "literal":
+            return any(isinstance(one, str) for one in schema["expected"])
+        case "union":
+            return any(_is_text(one) for one in schema["choices"])
+    return "schema" in schema and _is_text(schema["schema"])
+
+
+T = TypeVar("T")
+Templated: TypeAlias = Annotated[T, Holes()]
+"""A T, or a text with `${{ }}` that becomes one: `olympus.spec.typed` fills it in."""
+
+
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def _selector(text: str) -> str:
+    parse_selector(text)
     return text
 
 
@@ -117,6 +176,7 @@ Condition: TypeAlias = Annotated[
 SelectorText: TypeAlias = Annotated[
     str,
     StringConstraints(max_length=1000),
+    AfterValidator(_selector),
     Field(description="A label selector as in Kubernetes: role=web,zone!=c or role in (web,api) or !spot."),
 ]
 

@@ -22,6 +22,7 @@ from olympus.spec.kinds.base import (
     RelativePath,
     SelectorText,
     Spec,
+    Templated,
     Text,
     UserName,
     exactly_one,
@@ -45,27 +46,27 @@ class On(Spec):
 class PipelineNodes(Spec):
     """Where it runs; without it, once, on the coordinator's node."""
 
-    selector: SelectorText = ""
-    order: Literal["node", "step"] = "node"
+    selector: Templated[SelectorText] = ""
+    order: Templated[Literal["node", "step"]] = "node"
     """node: all steps on a batch, then the next batch; step: each step on all."""
-    batch: CountOrPercentage | None = None
-    max: CountOrPercentage | None = None
-    stop_after_failures: Count | None = None
-    pick: Literal["one"] | None = None
+    batch: Templated[CountOrPercentage] | None = None
+    max: Templated[CountOrPercentage] | None = None
+    stop_after_failures: Templated[Count] | None = None
+    pick: Templated[Literal["one"]] | None = None
 
 
 class Delegate(Spec):
     """Another node for this step."""
 
-    selector: SelectorText = ""
-    pick: Literal["one"] = "one"
+    selector: Templated[SelectorText] = ""
+    pick: Templated[Literal["one"]] = "one"
 
 
 class Concurrency(Spec):
     """Runs of one group wait for each other."""
 
     group: Text
-    on_busy: Literal["queue", "skip", "replace"] = "queue"
+    on_busy: Templated[Literal["queue", "skip", "replace"]] = "queue"
 
 
 class Checkout(Spec):
@@ -86,9 +87,9 @@ class Workspace(Spec):
 class Retry(Spec):
     """`attempts` in all, the first `delay` apart, each wait `backoff` times the one before."""
 
-    attempts: Count = 1
-    delay: Duration = "1s"
-    backoff: Annotated[float, Field(ge=1)] = 1.0
+    attempts: Templated[Count] = 1
+    delay: Templated[Duration] = "1s"
+    backoff: Templated[Annotated[float, Field(ge=1)]] = 1.0
 
 
 class SecretHeader(Spec):
@@ -99,7 +100,7 @@ class SecretHeader(Spec):
 class Http(Spec):
     """A request; 2xx and 3xx succeed."""
 
-    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    method: Templated[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]] = "GET"
     url: HttpUrl
     headers: dict[HeaderName, str | SecretHeader] = Field(default_factory=dict)
     body: Json = None
@@ -108,23 +109,25 @@ class Http(Spec):
 class Emit(Spec):
     """An event."""
 
-    type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=255)]
+    type: Templated[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=255)]
+    ]
     data: dict[str, Json] = Field(default_factory=dict)
 
 
 class ServiceState(Spec):
     service: Name
-    state: Literal["healthy", "running", "crashlooping", "stopped"]
+    state: Templated[Literal["healthy", "running", "crashlooping", "stopped"]]
 
 
 class CheckState(Spec):
     check: Name
-    state: Literal["passing", "failing", "unknown"]
+    state: Templated[Literal["passing", "failing", "unknown"]]
 
 
 class NodeState(Spec):
     node: Text
-    state: Literal["alive", "lost"]
+    state: Templated[Literal["alive", "lost"]]
 
 
 State: TypeAlias = ServiceState | CheckState | NodeState
@@ -134,15 +137,15 @@ class Wait(Spec):
     """Until something is so; holds no worker."""
 
     until: Condition | State
-    every: Duration = "5s"
-    within: Duration = "1h"
+    every: Templated[Duration] = "5s"
+    within: Templated[Duration] = "1h"
 
 
 class Approve(Spec):
     """Until a person says yes; holds no worker."""
 
-    role: Role = "operator"
-    expires: Duration = "1d"
+    role: Templated[Role] = "operator"
+    expires: Templated[Duration] = "1d"
     message: str = ""
 
 
@@ -157,7 +160,7 @@ class ServiceCall(Spec):
     """Through the steward, which then doesn't fight it."""
 
     name: Name
-    do: Literal["restart", "start", "stop"] = "restart"
+    do: Templated[Literal["restart", "start", "stop"]] = "restart"
 
 
 class Note(Spec):
@@ -178,8 +181,8 @@ class Note(Spec):
 class Artifacts(Spec):
     """Files that a step keeps for later ones, and for people."""
 
-    save: dict[Identifier, RelativePath] = Field(default_factory=dict)
-    load: dict[Identifier, RelativePath] = Field(default_factory=dict)
+    save: dict[Identifier, Templated[RelativePath]] = Field(default_factory=dict)
+    load: dict[Identifier, Templated[RelativePath]] = Field(default_factory=dict)
 
 
 class Step(Spec):
@@ -204,12 +207,12 @@ class Step(Spec):
     when: Condition | None = None
     on: Literal["success", "failure", "always"] = "success"
     delegate: Delegate | None = None
-    timeout: Duration | None = None
+    timeout: Templated[Duration] | None = None
     retry: Retry | None = None
-    idempotent: bool = False
+    idempotent: Templated[bool] = False
     verify: Condition | None = None
     """Asked when it is unknown whether the step was done."""
-    user: UserName | None = None
+    user: Templated[UserName] | None = None
     env: dict[EnvName, str] = Field(default_factory=dict)
     secrets: dict[EnvName, Name] = Field(default_factory=dict)
     artifacts: Artifacts | None = None
@@ -233,6 +236,6 @@ class PipelineSpec(Spec):
     """A JSON Schema."""
     nodes: PipelineNodes | None = None
     concurrency: Concurrency | None = None
-    timeout: Duration | None = None
+    timeout: Templated[Duration] | None = None
     workspace: Workspace | None = None
     steps: Annotated[list[Step], Field(min_length=1)]

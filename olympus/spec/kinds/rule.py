@@ -17,6 +17,7 @@ from olympus.spec.kinds.base import (
     Name,
     Percentage,
     Spec,
+    Templated,
     Text,
     exactly_one,
 )
@@ -70,7 +71,7 @@ class AskArgos(Spec):
     node: Text
     contains: Text | None = None
     pattern: Text | None = None
-    last: Duration = "5m"
+    last: Templated[Duration] = "5m"
 
 
 class AskApollo(Spec):
@@ -104,7 +105,7 @@ class AskZeus(Spec):
 
 class AskHephaestus(Spec):
     pipeline: Name
-    runs: Count = 1
+    runs: Templated[Count] = 1
 
 
 class AskHttp(Spec):
@@ -121,8 +122,8 @@ class Ask(Spec):
     zeus: AskZeus | None = None
     hephaestus: AskHephaestus | None = None
     http: AskHttp | None = None
-    timeout: Duration = "5s"
-    unknown: Literal["proceed", "stop", "escalate"] = "stop"
+    timeout: Templated[Duration] = "5s"
+    unknown: Templated[Literal["proceed", "stop", "escalate"]] = "stop"
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -137,7 +138,7 @@ class Verify(Spec):
 
     absent: EventMatch | None = None
     until: Condition | ServiceState | CheckState | NodeState | None = None
-    within: Duration
+    within: Templated[Duration]
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, MaxLen, MinLen
 from hypothesis import strategies as st
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 from pydantic.fields import FieldInfo
 
 from olympus.spec.duration import PATTERN as DURATION
 from olympus.spec.kinds import API_VERSION, KINDS, Spec
+from olympus.spec.kinds.base import Holes, SelectorText
 from olympus.spec.kinds.metadata import Metadata
 from olympus.spec.kinds.rule import Correlate
 
@@ -37,6 +38,13 @@ _TEXTS = (
     "http://h/",
     "${{ params.x }}",
     "each",
+)
+
+
+_HOLES = st.sampled_from(["${{ params.x }}", "${{ 5 }}", "${{ {a: {b: 1}} }}"])
+_MIXED = st.sampled_from(["${{ params.x }}s", "a${{ '}}' }}${{ b }}", "$${{ x }}", "${{ x", "${{ x }} "])
+_SELECTORS = st.sampled_from(
+    ["", "role=web", "role=web,zone!=c", "role in (web, api)", "!spot", "a/b notin (c)"]
 )
 
 
@@ -83,6 +91,9 @@ def _field(field: FieldInfo) -> st.SearchStrategy[Any]:
 
 def of_type(annotation: Any, limits: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
     """Values that the annotation allows; None is no value of an optional field."""
+    if any(isinstance(limit, Holes) for limit in limits):
+        rest = tuple(limit for limit in limits if not isinstance(limit, Holes))
+        return of_type(annotation, rest) | _HOLES | _MIXED
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return of_type(arguments[0], (*arguments[1:], *limits))
@@ -142,6 +153,8 @@ def _text(limits: list[Any]) -> st.SearchStrategy[str]:
             least = limit.min_length
         if isinstance(limit, MaxLen):
             most = limit.max_length
+    if any(limit in limits for limit in SelectorText.__metadata__ if isinstance(limit, AfterValidator)):
+        return _SELECTORS
     if pattern is None:
         return (st.sampled_from(_TEXTS) | st.text(min_size=least, max_size=20)).filter(
             lambda text: len(text) >= least
