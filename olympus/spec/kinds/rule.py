@@ -48,6 +48,8 @@ class RateOf(Spec):
 class Correlate(Spec):
     """Exactly one of all, any, sequence, absent, count, distinct and rate, within a window."""
 
+    ONE_OF: ClassVar = ("all", "any", "sequence", "absent", "count", "distinct", "rate")
+
     within: Duration
     slack: Duration = "2s"
     by: Text | list[Text] | None = None
@@ -61,9 +63,7 @@ class Correlate(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        names = ("all", "any", "sequence", "absent", "count", "distinct", "rate")
-        if self.absent is None:
-            exactly_one(self, names, "correlate")
+        exactly_one(self, self.ONE_OF, "correlate")
         return self
 
 

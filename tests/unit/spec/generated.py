@@ -16,7 +16,6 @@ from olympus.spec.duration import PATTERN as DURATION
 from olympus.spec.kinds import API_VERSION, KINDS, Spec
 from olympus.spec.kinds.base import Holes, SelectorText
 from olympus.spec.kinds.metadata import Metadata
-from olympus.spec.kinds.rule import Correlate
 
 numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
 scalars = st.none() | st.booleans() | numbers | st.text(max_size=10)
@@ -25,7 +24,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-_CORRELATE = ("all", "any", "sequence", "absent", "count", "distinct", "rate")
 _TEXTS = (
     "x",
     "role=web",
@@ -68,7 +66,7 @@ def document(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 @lru_cache(maxsize=256)
 def spec(model: type[Spec]) -> st.SearchStrategy[dict[str, Any]]:
     fields = model.model_fields
-    exclusive = _CORRELATE if model is Correlate else model.ONE_OF
+    exclusive = model.ONE_OF
     free = {name: field for name, field in fields.items() if name not in exclusive}
     required = {_alias(name, field): _field(field) for name, field in free.items() if field.is_required()}
     optional = {_alias(name, field): _field(field) for name, field in free.items() if not field.is_required()}

@@ -144,6 +144,19 @@ def test_an_error_says_where_what_and_what_was_meant(kind, spec, said):
     assert errors_of(kind, spec) == [f"a.yaml:{said}"]
 
 
+@pytest.mark.parametrize(
+    "one", ["all: [{event: a}]", "count: {of: {event: a}, atLeast: 3}", "sequence: [{event: a}]"]
+)
+def test_a_rule_correlates_in_one_way(one):
+    rest = "solve: [{pipeline: a, verify: {until: event.data.x == 'b', within: 1m}}]"
+    assert errors_of("Rule", f"{{correlate: {{within: 5m}}, {rest}}}") == [
+        "a.yaml:4:19: correlate needs exactly one of all, any, sequence, absent, count, distinct, rate"
+    ]
+    [both] = errors_of("Rule", f"{{correlate: {{within: 5m, {one}, absent: {{event: b}}}}, {rest}}}")
+    assert "a.yaml:4:19: correlate has" in both
+    assert "exactly one of all, any, sequence, absent, count, distinct, rate is allowed" in both
+
+
 def test_of_a_union_the_nearest_branch_speaks():
     assert errors_of("Pipeline", "{steps: [{name: a, wait: {until: {service: b, state: helthy}}}]}") == [
         "a.yaml:4:60: 'helthy' is not one of healthy, running, crashlooping, stopped, did you mean 'healthy'?"
