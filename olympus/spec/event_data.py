@@ -15,9 +15,13 @@ class EventData(BaseModel):
 
 
 class Applied(EventData):
+    """actions: as in a plan, without diffs; more_actions: how many are left out here."""
+
     revision: str
     author: str = ""
+    summary: str = ""
     actions: list[dict[str, Any]] = Field(default_factory=list)
+    more_actions: int = 0
 
 
 class Refused(EventData):
@@ -70,6 +74,7 @@ class Fired(EventData):
     pipeline: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     overlap: str | None = None
+    revision: str = ""
 
 
 class Skipped(EventData):
@@ -84,6 +89,58 @@ class RunCause(EventData):
     event: str | None = None
     kind: str
     name: str = ""
+
+
+class RunRequested(EventData):
+    run: str
+    pipeline: str
+
+
+class CancelRequested(RunRequested):
+    reason: str = ""
+    by: str = ""
+
+
+class RetryRequested(RunRequested):
+    by: str = ""
+
+
+class ApprovalGiven(RunRequested):
+    """yes: False where it was denied."""
+
+    step: str
+    by: str
+    role: str
+    yes: bool = True
+    comment: str = ""
+
+
+class OrderChanged(EventData):
+    """An order is one attempt of one step on one node."""
+
+    order: str
+    run: str
+    pipeline: str = ""
+    step: str
+    node: str
+    attempt: int
+    started_at: str | None = None
+
+
+class OrderOutcome(EventData):
+    """exit: the exit code, negative for a signal; for http the status."""
+
+    state: str
+    exit: int | None = None
+    output: Any = None
+    error: str = ""
+    started_at: str | None = None
+    finished_at: str | None = None
+    artifacts: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class OrderFinished(OrderChanged):
+    outcome: OrderOutcome
 
 
 class RunChanged(EventData):
@@ -128,7 +185,7 @@ class AssetChanged(EventData):
 
 class WebhookReceived(EventData):
     name: str
-    run: str | None = None
+    pipeline: str = ""
     actor: str = ""
 
 
@@ -156,6 +213,12 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.argos.check-unknown": CheckChanged,
     "olympus.chronos.fired": Fired,
     "olympus.chronos.skipped": Skipped,
+    "olympus.hephaestus.run-requested": RunRequested,
+    "olympus.hephaestus.cancel-requested": CancelRequested,
+    "olympus.hephaestus.retry-requested": RetryRequested,
+    "olympus.hephaestus.approval-given": ApprovalGiven,
+    "olympus.hephaestus.order-started": OrderChanged,
+    "olympus.hephaestus.order-finished": OrderFinished,
     "olympus.hephaestus.run-started": RunChanged,
     "olympus.hephaestus.step-finished": StepFinished,
     "olympus.hephaestus.run-finished": RunChanged,
