@@ -255,16 +255,17 @@ class Reign:
         if _HOSTS in self._dirty:
             self._dirty.discard(_HOSTS)
             self._everything = True
-        if self._everything:
+        # Taken now: what changes while we look is for the next time.
+        everything, self._everything = self._everything, False
+        if everything:
             await self._count_hosts()
             self._sound = await self._compile()
         offer = self._offer
         if offer is not None and offer.id != self._handled:
             await self._consider(offer)
         elif self._sound:
-            await self._reconcile()
+            await self._reconcile(everything=everything)
         else:
-            self._everything = False
             self._dirty.clear()
 
     async def _compile(self) -> bool:
@@ -330,9 +331,9 @@ class Reign:
             return
         if self._root is None or self._root.identity() != offer.root.identity():
             await self._move_root(offer, made)
-        self._everything = self._sound = True
+        self._sound = True
         self._hosts, self._declared = hosts, after
-        await self._reconcile()
+        await self._reconcile(everything=True)
         await self._settle(offer, applied=True, summary=made.summary(), lines=made.warnings)
 
     async def _move_root(self, offer: Offer, made: Plan) -> None:
@@ -378,11 +379,11 @@ class Reign:
             await self._kv.transact(ops)
         self._handled = offer.id
 
-    async def _reconcile(self) -> None:
-        """Write what each node should be now."""
+    async def _reconcile(self, *, everything: bool) -> None:
+        """Write what each node should be now: of every service, or of those that changed."""
         now = self._clock.now()
         world = self._world()
-        if self._everything:
+        if everything:
             before = world.placement()
             for service, nodes in self._placed_there.items():
                 before[service] = tuple(sorted({*before.get(service, ()), *nodes}))
@@ -391,7 +392,6 @@ class Reign:
             services = {*self._declared.goals, *before, *self._rollouts}
         else:
             services = set(self._dirty)
-        self._everything = False
         self._dirty.clear()
         told = {node: dict(specs) for node, specs in world.desired.items()}
         told |= {node: {} for node in self._unsigned - told.keys()}

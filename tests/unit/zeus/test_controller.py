@@ -12,12 +12,13 @@ import pytest
 
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import Put, TransactionConflict
+from olympus.hermes.kv import Op, Put, TransactionConflict
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease
 from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.kernel.clock import SystemClock
+from olympus.kernel.events import Event
 from olympus.kernel.ids import IdFactory, new_id
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import InstanceSpec, NodeDesired
@@ -194,6 +195,25 @@ async def test_a_deregistered_node_is_forgotten_after_a_while(
         await here.until(other, lambda one: one.instances)
         await here.until(where, lambda one: not one.instances)
         assert await here.events("olympus.zeus.node-lost") == [("node-lost", where, "deregistered")]
+
+
+async def test_a_node_that_registers_while_others_are_counted_is_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    publish = Bus.publish
+
+    async def late(self: Bus, events: Sequence[Event], ops: Sequence[Op] = (), *, durable: bool = True):
+        if any(event.type == "olympus.zeus.node-joined" and event.node == "a" for event in events):
+            registry = here.registry
+            await registry.register(Member("b", "127.0.0.1"))
+            await asyncio.sleep(0.05)
+        return await publish(self, events, ops, durable=durable)
+
+    monkeypatch.setattr(Bus, "publish", late)
+    async with world(tmp_path) as here:
+        await here.registry.register(Member("a", "127.0.0.1"))
+        await here.offer("r1", service("each", nodes="{replicas: each}"))
+        await here.until("b", lambda one: one.instances)
 
 
 async def test_a_new_node_gets_what_runs_on_each(tmp_path: Path):
