@@ -53,9 +53,9 @@ class CatalogSpecs:
         # The watch may come with what `current` has read already, or with what is older.
         if entry is not None and entry.version != self._root_version:
             root = CatalogRoot.from_bytes(entry.value)
-            catalog = await self._catalogs.load(root)
+            catalog, files = await self._catalogs.load(root), await self._catalogs.files(root)
             self._root_version = entry.version
-            self._catalog, self._files = catalog, root.files
+            self._catalog, self._files = catalog, files
             await self._publish()
 
     async def _follow_members(self) -> None:

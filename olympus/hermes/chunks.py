@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from olympus.hermes import keys
-from olympus.hermes.kv import Delete, Kv, Put
+from olympus.hermes.kv import MAX_OPS, Delete, Kv, Put
 from olympus.kernel.errors import NotFound
 
 CHUNK: Final = 256 * 1024
 # How many bytes are asked for at once.
 _AT_ONCE: Final = 8
+# Of so few it is asked one by one whether they are there.
+_FEW: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,45 @@ class Blob:
 
 async def put_blob(kv: Kv, data: bytes) -> Blob:
     """Store `data`; pieces that are there already are not written again."""
-    packed = zlib.compress(data, 6)
-    pieces = [packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK)]
-    names = [hashlib.sha256(piece).hexdigest() for piece in pieces]
-    for name, piece in dict(zip(names, pieces, strict=True)).items():
-        if await kv.get(keys.chunk(name)) is None:
-            await kv.transact([Put(keys.chunk(name), piece)])
-    return Blob(hashlib.sha256(data).hexdigest(), len(data), tuple(names))
+    (blob,) = await put_blobs(kv, [data])
+    return blob
+
+
+async def put_blobs(kv: Kv, contents: Sequence[bytes]) -> list[Blob]:
+    """As `put_blob`, many of them: small pieces go in together."""
+    pieces: dict[str, bytes] = {}
+    blobs: list[Blob] = []
+    for data in contents:
+        packed = zlib.compress(data, 6)
+        cut = [packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK)]
+        names = [hashlib.sha256(piece).hexdigest() for piece in cut]
+        pieces |= zip(names, cut, strict=True)
+        blobs.append(Blob(hashlib.sha256(data).hexdigest(), len(data), tuple(names)))
+    missing = await _missing(kv, list(pieces))
+    for group in _groups({name: pieces[name] for name in missing}):
+        await kv.transact([Put(keys.chunk(name), piece) for name, piece in group])
+    return blobs
+
+
+async def _missing(kv: Kv, names: list[str]) -> list[str]:
+    if len(names) > _FEW:
+        there = {key.removeprefix(keys.CHUNKS) for key in await kv.keys(keys.CHUNKS)}
+        return [name for name in names if name not in there]
+    return [name for name in names if await kv.get(keys.chunk(name)) is None]
+
+
+def _groups(pieces: dict[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
+    """As many together as a transaction takes."""
+    group: list[tuple[str, bytes]] = []
+    size = 0
+    for name, piece in pieces.items():
+        if group and (len(group) == MAX_OPS or size + len(piece) > CHUNK):
+            yield group
+            group, size = [], 0
+        group.append((name, piece))
+        size += len(piece)
+    if group:
+        yield group
 
 
 async def get_blob(kv: Kv, blob: Blob) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from olympus.hermes.chunks import Blob, get_blob, put_blob
+from olympus.hermes.chunks import Blob, get_blob, put_blobs
 from olympus.hermes.kv import Kv
 from olympus.records.desired import BlobRef, NodeDesired
 from olympus.records.document import Document
@@ -20,8 +21,16 @@ class Stored(Document):
 
 async def save_blob(kv: Kv, content: bytes) -> BlobRef:
     """Put `content` into chunks; content that is there already costs no write."""
-    blob = await put_blob(kv, content)
-    return BlobRef(digest=blob.digest, size=blob.size, chunks=tuple(blob.chunks))
+    (ref,) = await save_blobs(kv, [content])
+    return ref
+
+
+async def save_blobs(kv: Kv, contents: Sequence[bytes]) -> list[BlobRef]:
+    """As `save_blob`, many at a time."""
+    return [
+        BlobRef(digest=blob.digest, size=blob.size, chunks=blob.chunks)
+        for blob in await put_blobs(kv, contents)
+    ]
 
 
 async def load_blob(kv: Kv, ref: BlobRef) -> bytes:

@@ -8,20 +8,21 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from pydantic import Field
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Kv
 from olympus.kernel.errors import NotFound
-from olympus.records.blobs import load_blob, save_blob
+from olympus.records.blobs import load_blob, save_blob, save_blobs
 from olympus.records.desired import BlobRef
 from olympus.records.document import Document, Moment
 from olympus.spec.catalog import Catalog
 
 _REMEMBERED: Final = 3
 
+T = TypeVar("T")
 
 log = logging.getLogger("olympus.zeus")
 
@@ -39,8 +40,14 @@ class CommitInfo(Protocol):
     def at(self) -> datetime: ...
 
 
+class FileList(Document):
+    """Path in the commit → content, of each file that a spec refers to."""
+
+    files: dict[str, BlobRef] = Field(default_factory=dict)
+
+
 class CatalogRoot(Document):
-    """resources: the catalog without its files; files: path in the commit → content."""
+    """resources: where the catalog is; files: where the FileList is, None where there are no files."""
 
     revision: str
     author: str = ""
@@ -48,15 +55,11 @@ class CatalogRoot(Document):
     committed_at: Moment
     applied_at: Moment | None = None
     resources: BlobRef
-    files: dict[str, BlobRef] = Field(default_factory=dict)
+    files: BlobRef | None = None
 
     def identity(self) -> tuple[object, ...]:
         """Equal for two roots of the same commit with the same content."""
-        return (
-            self.revision,
-            self.resources.digest,
-            tuple(sorted((p, b.digest) for p, b in self.files.items())),
-        )
+        return (self.revision, self.resources.digest, self.files.digest if self.files else "")
 
 
 class CatalogStore:
@@ -65,16 +68,20 @@ class CatalogStore:
     def __init__(self, kv: Kv) -> None:
         self._kv = kv
         self._parsed: dict[str, Catalog] = {}
+        self._listed: dict[str, FileList] = {}
 
     async def save(self, catalog: Catalog, files: Mapping[str, bytes], commit: CommitInfo) -> CatalogRoot:
         """Put all of it into chunks; what is there already costs no write. Nothing is applied by this."""
+        names = sorted(files)
+        stored = await save_blobs(self._kv, [catalog.at("").to_bytes(), *(files[name] for name in names)])
+        listed = FileList(files=dict(zip(names, stored[1:], strict=True)))
         return CatalogRoot(
             revision=commit.revision,
             author=commit.author,
             subject=commit.subject,
             committed_at=commit.at,
-            resources=await save_blob(self._kv, catalog.at("").to_bytes()),
-            files={path: await save_blob(self._kv, content) for path, content in sorted(files.items())},
+            resources=stored[0],
+            files=await save_blob(self._kv, listed.to_bytes()) if names else None,
         )
 
     async def root(self) -> CatalogRoot | None:
@@ -90,17 +97,26 @@ class CatalogStore:
             found = Catalog.from_bytes(await load_blob(self._kv, root.resources))
         if found.revision != root.revision:
             found = found.at(root.revision)
-        # The last ones used stay: a plan or an offer reads two.
-        self._parsed[key] = found
-        while len(self._parsed) > _REMEMBERED:
-            self._parsed.pop(next(iter(self._parsed)))
+        _remember(self._parsed, key, found)
         return found
+
+    async def files(self, root: CatalogRoot) -> Mapping[str, BlobRef]:
+        """Path in the commit → content, of each file that a spec refers to."""
+        if root.files is None:
+            return {}
+        key = root.files.digest
+        found = self._listed.pop(key, None)
+        if found is None:
+            found = FileList.from_bytes(await load_blob(self._kv, root.files))
+        _remember(self._listed, key, found)
+        return found.files
 
     async def file(self, root: CatalogRoot, path: str) -> bytes:
         """A file of the commit that a spec refers to. Raises NotFound."""
-        if path not in root.files:
+        files = await self.files(root)
+        if path not in files:
             raise NotFound(f"{path} is not among the files of revision {root.revision[:7]}")
-        return await load_blob(self._kv, root.files[path])
+        return await load_blob(self._kv, files[path])
 
     async def watch(self) -> AsyncIterator[Catalog]:
         """The applied catalog, now (once there is one) and after each change."""
@@ -115,3 +131,10 @@ class CatalogStore:
                     log.warning("catalog_not_read", extra={"reason": str(exc)})
                     continue
                 yield catalog
+
+
+def _remember(known: dict[str, T], key: str, value: T) -> None:
+    """The last ones used stay: a plan or an offer reads two."""
+    known[key] = value
+    while len(known) > _REMEMBERED:
+        known.pop(next(iter(known)))

@@ -39,7 +39,8 @@ class Zeus:
         before = Declaration()
         if root is not None:
             old = await self._catalogs.load(root)
-            before = declaration(old, root.revision, Contents(root.files), cluster.intents)
+            files = await self._catalogs.files(root)
+            before = declaration(old, root.revision, Contents(files), cluster.intents)
         hosts = compile_hosts(catalog, known, cluster.intents)
 
         async def read(path: str) -> bytes:

@@ -169,7 +169,7 @@ class Reign:
         hosts = compile_hosts(catalog, self._known, self._intents)
         made = await contents(
             catalog,
-            root.files,
+            await self._catalogs.files(root),
             hosts.values(),
             read=partial(self._catalogs.file, root),
             save=partial(save_blob, self._kv),

@@ -16,6 +16,8 @@ from olympus.hermes.chunks import sweep
 from olympus.hermes.kv import Kv
 from olympus.kernel.errors import NotFound
 from olympus.records.blobs import read_desired
+from olympus.records.catalog import CatalogRoot, CatalogStore
+from olympus.records.offer import Offer
 from olympus.records.seals import split
 
 EVERY: Final = 3600.0
@@ -53,7 +55,16 @@ async def used(kv: Kv) -> set[str]:
             names.update(_named(_json(said)))
             if entry.key.endswith("/desired"):
                 names.update(_named((await read_desired(kv, said)).to_json()))
+            elif entry.key == keys.CATALOG:
+                names.update(await _files(kv, CatalogRoot.from_bytes(said)))
+            elif entry.key == keys.OFFER:
+                names.update(await _files(kv, Offer.from_bytes(said).root))
     return names
+
+
+async def _files(kv: Kv, root: CatalogRoot) -> Iterable[str]:
+    files = await CatalogStore(kv).files(root)
+    return (name for blob in files.values() for name in blob.chunks)
 
 
 def _json(value: bytes) -> Any:

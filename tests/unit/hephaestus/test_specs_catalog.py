@@ -14,7 +14,7 @@ from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.kernel.clock import SystemClock
 from olympus.records.blobs import save_blob
-from olympus.records.catalog import CatalogRoot, CatalogStore
+from olympus.records.catalog import CatalogRoot, CatalogStore, FileList
 from olympus.records.intents import ordered
 from olympus.spec.catalog import Catalog, resource_of
 
@@ -40,7 +40,10 @@ async def apply(kv, resources, revision):
     blob = await save_blob(kv, Catalog(resources).to_bytes())
     files = {"a.sh": await save_blob(kv, b"echo a"), "other": await save_blob(kv, b"x")}
     root = CatalogRoot(
-        revision=revision, committed_at=datetime(2026, 1, 1, tzinfo=UTC), resources=blob, files=files
+        revision=revision,
+        committed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        resources=blob,
+        files=await save_blob(kv, FileList(files=files).to_bytes()),
     )
     await kv.transact([Put(keys.CATALOG, root.to_bytes())])
 

@@ -13,8 +13,9 @@ from olympus.hermes.kv import Put
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.kernel.clock import SystemClock
 from olympus.records.blobs import load_blob, save_blob
-from olympus.records.catalog import CatalogRoot
+from olympus.records.catalog import CatalogRoot, FileList
 from olympus.records.desired import FileSpec, InstanceSpec, NodeDesired, ProcessRun
+from olympus.records.offer import Offer
 from olympus.records.seals import unsealed
 from olympus.testing.trust import seals_of
 from olympus.zeus.sweep import sweep_once
@@ -29,15 +30,26 @@ async def kv(tmp_path: Path) -> AsyncIterator[EmbeddedKv]:
 
 async def test_only_what_two_looks_found_unused_goes(kv: EmbeddedKv):
     catalog, file, old = [await save_blob(kv, name) for name in (b"catalog", b"file", b"old")]
-    root = CatalogRoot(revision="r", committed_at=datetime.now(UTC), resources=catalog, files={"f": file})
+    files = await save_blob(kv, FileList(files={"f": file}).to_bytes())
+    root = CatalogRoot(revision="r", committed_at=datetime.now(UTC), resources=catalog, files=files)
     await kv.transact([Put(keys.CATALOG, root.to_bytes())])
     doomed = await sweep_once(kv, set())
     assert doomed == set(old.chunks)
     assert await load_blob(kv, old) == b"old"
     assert await sweep_once(kv, doomed) == set()
-    assert len(await kv.keys(keys.CHUNKS)) == 2
+    assert len(await kv.keys(keys.CHUNKS)) == 3
     assert await load_blob(kv, catalog) == b"catalog"
     assert await load_blob(kv, file) == b"file"
+
+
+async def test_the_files_of_an_offer_stay(kv: EmbeddedKv):
+    catalog, file = [await save_blob(kv, name) for name in (b"catalog", b"file")]
+    files = await save_blob(kv, FileList(files={"f": file}).to_bytes())
+    root = CatalogRoot(revision="r", committed_at=datetime.now(UTC), resources=catalog, files=files)
+    await kv.transact([Put(keys.OFFER, Offer(id="1", root=root, at=datetime.now(UTC)).to_bytes())])
+    await sweep_once(kv, await sweep_once(kv, set()))
+    assert await load_blob(kv, file) == b"file"
+    assert len(await kv.keys(keys.CHUNKS)) == 3
 
 
 async def test_what_was_used_again_in_between_stays(kv: EmbeddedKv, tmp_path: Path):
