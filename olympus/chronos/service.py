@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Cas, DeleteCas, Kv, Op
 from olympus.hermes.lease import Term
 from olympus.kernel.clock import Clock, rfc3339
+from olympus.kernel.errors import HermesUnreachable
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.catalog import CatalogStore
@@ -46,6 +47,7 @@ log = logging.getLogger("olympus.chronos")
 SOURCE: Final = "olympus/chronos"
 # Each schedule takes one operation of a transaction; the events and the guard need a few.
 PER_TRANSACTION: Final = 56
+_RETRY: Final = 1.0
 
 Made = Decided[str, ScheduleState, ChronosEffect]
 
@@ -67,22 +69,19 @@ class Chronos:
 
     async def follow(self) -> None:
         """Know the timetables, without leading. Until cancelled."""
-        async for declared in self.declared():
+
+        def know(declared: dict[str, Timetable]) -> None:
             self._known = declared
 
-    async def declared(self) -> AsyncIterator[dict[str, Timetable]]:
-        """The timetables of the applied catalog, with what operators ordered, now and after each change."""
-        async for _ in self._changes():
-            root = await self._catalogs.root()
-            if root is not None:
-                catalog = await self._catalogs.load(root)
-                entries = (await self._kv.scan(keys.intent("schedule", ""))).entries
-                suspended = {
-                    e.key.rpartition("/")[2] for e in entries if Intent.from_bytes(e.value).suspended
-                }
-                yield timetables(catalog.at(root.revision), suspended)
+        while True:
+            try:
+                await self._declared(know)
+            except* HermesUnreachable as errors:
+                log.info("timetables_wait", extra={"why": str(errors.exceptions[0])})
+                await asyncio.sleep(_RETRY)
 
-    async def _changes(self) -> AsyncIterator[None]:
+    async def _declared(self, take: Callable[[dict[str, Timetable]], None]) -> None:
+        """`take` the timetables of the applied catalog, with what operators ordered, now and after each change."""
         stirred = asyncio.Event()
 
         async def watch(prefix: str) -> None:
@@ -90,15 +89,19 @@ class Chronos:
                 stirred.set()
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(watch(p)) for p in (keys.CATALOG, keys.intent("schedule", ""))]
-            try:
-                while True:
-                    await stirred.wait()
-                    stirred.clear()
-                    yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+            for prefix in (keys.CATALOG, keys.intent("schedule", "")):
+                group.create_task(watch(prefix))
+            while True:
+                await stirred.wait()
+                stirred.clear()
+                root = await self._catalogs.root()
+                if root is not None:
+                    catalog = await self._catalogs.load(root)
+                    entries = (await self._kv.scan(keys.intent("schedule", ""))).entries
+                    suspended = {
+                        e.key.rpartition("/")[2] for e in entries if Intent.from_bytes(e.value).suspended
+                    }
+                    take(timetables(catalog.at(root.revision), suspended))
 
     async def _live_runs(self) -> dict[str, str]:
         """The runs that schedules began and that are not finished, as {run id: schedule}."""
@@ -118,7 +121,7 @@ class Chronos:
         async with asyncio.TaskGroup() as group:
             group.create_task(leadership.actor.run())
             group.create_task(leadership.follow_runs(cursor))
-            group.create_task(leadership.follow_timetables(self.declared()))
+            group.create_task(self._declared(leadership.take_timetables))
 
 
 class _Leadership:
@@ -145,13 +148,12 @@ class _Leadership:
             self._stored[name] = ScheduleRecord.from_bytes(entry.value)
             self._versions[name] = entry.version
 
-    async def follow_timetables(self, changes: AsyncIterator[dict[str, Timetable]]) -> None:
-        async for declared in changes:
-            for name, timetable in declared.items():
-                self.actor.tell(name, self._declaration(timetable))
-            for name in (self.actor.states().keys() | self._stored.keys()) - declared.keys():
-                self.actor.tell(name, Withdrawn())
-            self._stored.clear()
+    def take_timetables(self, declared: Mapping[str, Timetable]) -> None:
+        for name, timetable in declared.items():
+            self.actor.tell(name, self._declaration(timetable))
+        for name in (self.actor.states().keys() | self._stored.keys()) - declared.keys():
+            self.actor.tell(name, Withdrawn())
+        self._stored.clear()
 
     def _declaration(self, timetable: Timetable) -> Declared:
         stored = self._stored.get(timetable.name)

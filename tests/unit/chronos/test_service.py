@@ -15,6 +15,7 @@ from olympus.hermes.kv import Put
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease, lead
 from olympus.kernel.clock import SystemClock
+from olympus.kernel.errors import HermesUnreachable
 from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.schedule import ScheduleRecord
@@ -139,4 +140,21 @@ async def test_a_thousand_due_at_once_all_fire_and_are_stored(tmp_path):
         events = await until(all_fired)
         assert len({event.data["schedule"] for event in events}) == 1000
         assert god.upcoming("s1", 3) == []
+    await kv.close()
+
+
+async def test_timetables_are_known_again_after_hermes_was_away(tmp_path):
+    kv = EmbeddedKv.open(tmp_path / "h.db", CLOCK)
+    scan, away = kv.scan, [True]
+
+    async def fails_once(prefix):
+        if away.pop() if away else False:
+            raise HermesUnreachable("cut off")
+        return await scan(prefix)
+
+    kv.scan = fails_once
+    await declare(kv, schedule("tick", every="1h"))
+    async with chronos(kv, "n1") as (_, god):
+        await until(lambda: asyncio.sleep(0, god.upcoming("tick", 1)))
+    assert not away
     await kv.close()
