@@ -17,7 +17,9 @@ hypothesis.settings.register_profile("olympus", deadline=None)
 hypothesis.settings.load_profile("olympus")
 
 
-def _binary() -> str:
+@pytest.fixture(scope="session")
+def consul_binary() -> str:
+    """Where Consul is."""
     found = find_consul()
     if found is None:
         if os.environ.get("CI") == "true":
@@ -27,26 +29,26 @@ def _binary() -> str:
 
 
 @pytest.fixture(scope="session")
-def consul_agent() -> Iterator[ConsulAgent]:
+def consul_agent(consul_binary: str) -> Iterator[ConsulAgent]:
     """A dev server for all tests that use keys of their own."""
-    with ConsulAgent(_binary()) as agent:
+    with ConsulAgent(consul_binary) as agent:
         yield agent
 
 
 @pytest.fixture
-def fresh_consul_agent() -> Iterator[ConsulAgent]:
+def fresh_consul_agent(consul_binary: str) -> Iterator[ConsulAgent]:
     """A dev server of the test alone."""
-    with ConsulAgent(_binary()) as agent:
+    with ConsulAgent(consul_binary) as agent:
         yield agent
 
 
 @pytest.fixture
-def make_consul(tmp_path: Path) -> Iterator[Callable[..., ConsulAgent]]:
+def make_consul(consul_binary: str, tmp_path: Path) -> Iterator[Callable[..., ConsulAgent]]:
     """Servers whose data are on disk, so that they can be killed and started again."""
     made: list[ConsulAgent] = []
 
     def make(**more: Any) -> ConsulAgent:
-        made.append(ConsulAgent(_binary(), tmp_path / f"consul-{len(made)}", **more))
+        made.append(ConsulAgent(consul_binary, tmp_path / f"consul-{len(made)}", **more))
         made[-1].start()
         return made[-1]
 

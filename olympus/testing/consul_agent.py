@@ -33,6 +33,7 @@ class ConsulAgent:
     """`data` None: a dev server, in memory; else a single server whose data survive `kill` and `start`.
 
     settings: more of Consul's configuration. token: one that may write, where `settings` turn ACLs on.
+    host: the address that it listens on, for clients and for other agents
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class ConsulAgent:
         *,
         settings: Mapping[str, object] | None = None,
         token: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self._binary = binary
         self._data = data
         self._more = settings or {}
+        self._host = host
         self._headers = {"X-Consul-Token": token} if token else {}
         self._ports = {name: free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
         self._folder = Path(tempfile.mkdtemp(prefix="olympus-consul-"))
@@ -53,7 +56,12 @@ class ConsulAgent:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._ports['http']}"
+        return f"{self._host}:{self._ports['http']}"
+
+    @property
+    def gossip(self) -> str:
+        """Where other agents join."""
+        return f"{self._host}:{self._ports['serf_lan']}"
 
     @property
     def port(self) -> int:
@@ -73,14 +81,15 @@ class ConsulAgent:
         file, more = self._folder / "agent.json", self._folder / "more.json"
         file.write_text(json.dumps(settings))
         more.write_text(json.dumps(self._more))
-        mode = ["-dev"] if self._data is None else ["-bind=127.0.0.1"]
+        mode = ["-dev"] if self._data is None else []
         with (self._folder / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     self._binary,
                     "agent",
                     *mode,
-                    "-client=127.0.0.1",
+                    f"-bind={self._host}",
+                    f"-client={self._host}",
                     "-node=test",
                     f"-config-file={file}",
                     f"-config-file={more}",

@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -32,13 +32,8 @@ _TOOLS: Final = ("ip", "unshare", "nsenter", "setpriv", "mount", "umount", "pivo
 _SYSTEMD: Final = Path("/lib/systemd/systemd")
 _CLONE_NEWNET: Final = 0x40000000
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What this machine would start at its own boot, and what asks the network.
-_MASKED: Final = (
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
-    "systemd-timesyncd.service",
-    "avahi-daemon.socket",
-)
+# Of what every systemd starts. What this machine has enabled for itself is not started either.
+_MASKED: Final = ("getty.target", "systemd-logind.service", "systemd-user-sessions.service")
 
 # $1 the host's control group, $2 what follows in its own namespaces, $3 its folder, $4 its name, $5… what is bound.
 _LAUNCH: Final = """
@@ -70,14 +65,17 @@ ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd
 ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
 cat /proc/sys/kernel/random/uuid >run/boot-id
 mount --bind run/boot-id proc/sys/kernel/random/boot_id
-[ -e "$dir/machine-id" ] || tr -d - </proc/sys/kernel/random/uuid >"$dir/machine-id"
+if [ ! -e "$dir/machine-id" ]; then
+  tr -d - </proc/sys/kernel/random/uuid >"$dir/machine-id"
+  rm -rf etc/systemd/system/*.wants etc/rc?.d
+fi
 cat "$dir/machine-id" >etc/machine-id
 echo "$name" >etc/hostname; hostname "$name"
 : >etc/fstab
 pivot_root . run/old
 umount -l /run/old
 exec setpriv --bounding-set=-sys_module,-sys_time,-sys_boot env -i container=lab "PATH=$PATH" \\
-  /lib/systemd/systemd systemd.unit=basic.target
+  /lib/systemd/systemd systemd.unit=multi-user.target
 """
 
 
@@ -94,10 +92,15 @@ def missing() -> str | None:
 
 
 class Lab:
-    """A network of hosts; this machine is on it as `gateway`. `folder` holds their disks, in memory."""
+    """A network of hosts; this machine is on it as `gateway`. `folder` holds their disks, in memory.
 
-    def __init__(self, folder: Path) -> None:
+    bind: this machine's folders that are the same on every host, read-only, beside Olympus and its Python
+    """
+
+    def __init__(self, folder: Path, *, bind: Sequence[Path] = ()) -> None:
         self._folder = folder
+        own = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2])
+        self._bind = sorted({str(path.resolve()) for path in (*own, *bind)})
         self._groups = folder / "cgroup"
         self._number = _free_network()
         self._bridge = f"olab{self._number}"
@@ -116,6 +119,7 @@ class Lab:
             name,
             f"10.77.{self._number}.{number}",
             folder=self._folder / name,
+            bind=self._bind,
             group=self._groups / f"{self._bridge}-{name}",
             cable=(self._bridge, f"{self._bridge}-{number}"),
         )
@@ -143,9 +147,19 @@ class Lab:
 class Host:
     """One of them. Its disk outlives `off`; it is the same machine after `on`, with a new boot id."""
 
-    def __init__(self, name: str, address: str, *, folder: Path, group: Path, cable: tuple[str, str]) -> None:
+    def __init__(  # noqa: PLR0913 - what a host is made of
+        self,
+        name: str,
+        address: str,
+        *,
+        folder: Path,
+        bind: Sequence[str],
+        group: Path,
+        cable: tuple[str, str],
+    ) -> None:
         self.name = name
         self.address = address
+        self._bind = bind
         self._folder = folder
         self._group = group
         self._bridge, self._cable = cable
@@ -161,16 +175,15 @@ class Host:
             (masked / unit).symlink_to("/dev/null")
 
     def on(self) -> None:
-        """Returns when systemd has reached basic.target and the cable is plugged in."""
+        """Returns when systemd has reached multi-user.target and the cable is plugged in; nothing where it is on."""
+        if self._namespaces is not None:
+            return
         self._group.mkdir(exist_ok=True)
-        bound = {
-            str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, Path(__file__).parents[2])
-        }
         with (self._folder / "console").open("ab") as console:
             self._namespaces = subprocess.Popen(
                 [
                     *("sh", "-c", _LAUNCH, "lab", str(self._group), _BOOT, str(self._folder), self.name),
-                    *sorted(bound),
+                    *self._bind,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -210,7 +223,7 @@ class Host:
         if not children:
             return False
         self._init = int(children[0])
-        return self.ask("systemctl", "is-active", "basic.target").returncode == 0
+        return self.ask("systemctl", "is-active", "multi-user.target").returncode == 0
 
     def off(self) -> None:
         """As a power cut: nothing gets to say goodbye."""

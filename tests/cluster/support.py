@@ -1,7 +1,8 @@
-"""Olympus on a host of the lab, installed as docs/olympus.service has it."""
+"""Olympus on hosts of the lab, installed as docs/olympus.service has it."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import subprocess
@@ -12,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from olympus.testing.cluster import OlympusApi, eventually
-from olympus.testing.lab import Host
+from olympus.testing.consul_agent import ConsulAgent
+from olympus.testing.lab import Host, Lab
 
 STATE = "/var/lib/olympus"
 REPOSITORY = Path(__file__).parents[2]
@@ -47,7 +49,7 @@ class OlympusOnHost(OlympusApi):
 
     def start(self, *, within: float = 30.0) -> None:
         """Returns when it is ready."""
-        self.host.run("systemctl", "start", "olympus")
+        self.host.run("systemctl", "enable", "--now", "olympus")
         eventually(self.ready, within=within, what=f"Olympus on {self.host.name} is ready")
 
     def stop(self) -> None:
@@ -116,3 +118,102 @@ class OlympusOnHost(OlympusApi):
         return eventually(
             found, within=within, what=what or f"{service} on {self.host.name}: {self.instances(service)}"
         )
+
+
+CONSUL = """
+[Service]
+ExecStart={binary} agent -node={name} -bind={address} -client=127.0.0.1 -data-dir=/var/lib/consul \
+ -retry-join={gossip} -retry-interval=1s -disable-host-node-id -log-level=warn
+Restart=always
+RestartSec=1s
+[Install]
+WantedBy=multi-user.target
+"""
+ZONES = {"n1": "east", "n2": "west", "n3": "west"}
+NODES = "".join(
+    f"""
+apiVersion: olympus/v1
+kind: Node
+metadata: {{name: {name}, labels: {{host: {name}, zone: {zone}}}}}
+spec: {{}}
+---
+"""
+    for name, zone in ZONES.items()
+)
+
+
+class Cluster:
+    """Hosts that each run a Consul agent and Olympus beside it."""
+
+    def __init__(self, lab: Lab, consul: ConsulAgent, binary: str) -> None:
+        self._lab = lab
+        self._consul = consul
+        self._binary = binary
+        self.hosts: dict[str, OlympusOnHost] = {}
+
+    def up(self, *names: str) -> None:
+        for name in names:
+            host = self._lab.boot(name)
+            unit = CONSUL.format(
+                binary=self._binary, name=name, address=host.address, gossip=self._consul.gossip
+            )
+            host.path("/etc/systemd/system/consul.service").write_text(unit)
+            host.run("systemctl", "daemon-reload")
+            host.run("systemctl", "enable", "--now", "consul")
+            self.hosts[name] = OlympusOnHost(host, "--hermes consul://127.0.0.1:8500")
+        for one in self.hosts.values():
+            one.host.run("systemctl", "enable", "--now", "olympus")
+        self.mend()
+
+    def mend(self) -> None:
+        """Everybody is there, and has nothing to do."""
+        for one in self.hosts.values():
+            one.host.thaw()
+            one.host.heal()
+            one.host.on()
+        for one in self.hosts.values():
+            eventually(one.ready, within=60, what=f"Olympus on {one.host.name} is ready")
+        eventually(lambda: self.alive() == sorted(self.hosts), within=60, what="all are alive")
+        self.push("")
+        eventually(lambda: not self.somebody().get("/api/v1/services")["items"], what="nothing is declared")
+
+    def somebody(self, *but: str) -> OlympusOnHost:
+        """One that is well."""
+        return next(one for name, one in self.hosts.items() if name not in but)
+
+    def alive(self, *but: str) -> list[str]:
+        nodes = self.somebody(*but).get("/api/v1/nodes")["items"]
+        return sorted(node["metadata"]["name"] for node in nodes if node["status"]["alive"])
+
+    def leader(self, role: str = "zeus") -> str:
+        """The node that leads."""
+        return self.key(f"leases/{role}")[0].decode()
+
+    def key(self, name: str) -> tuple[bytes, int]:
+        """A key of Hermes, and the index of its last change."""
+        (entry,) = json.loads(self._consul.call("GET", f"/v1/kv/olympus/{name}"))
+        return base64.b64decode(entry["Value"] or ""), int(entry["ModifyIndex"])
+
+    def desired(self, node: str) -> dict[str, Any]:
+        """What the node was told last; a line with who signed it goes before."""
+        told: dict[str, Any] = json.loads(self.key(f"nodes/{node}/desired")[0].partition(b"\n")[2])
+        return told
+
+    def push(self, specs: str, *but: str) -> None:
+        """What is declared beside the hosts."""
+        said = self.somebody(*but).push({"nodes.yaml": NODES, "specs.yaml": specs}, "-o", "prune=confirm")
+        assert "olympus: " in said, said
+
+    def where(self, service: str, *but: str) -> list[str]:
+        """The nodes where it is said to run."""
+        there = self.somebody(*but).instances(service)
+        return sorted(one["node"] for one in there if one["state"] == "running" and one["healthy"])
+
+    def runs(self, argument: str, *but: str) -> list[str]:
+        """The nodes where a process with this argument is; one for each process."""
+        found = []
+        for name, one in self.hosts.items():
+            if name not in but:
+                lines = one.host.run("ps", "-eo", "args").splitlines()
+                found += [name for line in lines if line.split()[-1] == argument]
+        return found

@@ -9,4 +9,5 @@ model, core   one service's life, decided purely        service      the node's 
 unit_process  processes of our own                      unit_systemd units that systemd runs
 checks        http, tcp, command                        files        what a service needs on disk
 output        what services write, rotated without losing a line
+news          what is told of them, when Hermes is there
 """

@@ -12,7 +12,7 @@ from typing import Final
 from olympus.actor import Actor, Decided
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import Delete, Kv, Op, Put
+from olympus.hermes.kv import Delete, Kv, Put
 from olympus.host.http_aiohttp import HttpClient
 from olympus.host.process import Identity, reap
 from olympus.host.users import default_user, resolve_user
@@ -49,6 +49,7 @@ from olympus.zeus.steward.model import (
     Watch,
     WriteFiles,
 )
+from olympus.zeus.steward.news import News
 from olympus.zeus.steward.ports import Ended, Unit
 from olympus.zeus.steward.unit_process import ProcessUnit
 from olympus.zeus.steward.unit_systemd import SystemdUnit
@@ -56,7 +57,6 @@ from olympus.zeus.steward.unit_systemd import SystemdUnit
 log = logging.getLogger("olympus.zeus")
 
 Made = Decided[str, Supervised, StewardEffect]
-_PER_TRANSACTION: Final = 50
 _CARE: Final = 5.0
 _DEPENDENCIES: Final = 1.0
 _RETRY: Final = 1.0
@@ -69,7 +69,7 @@ class Steward:
         self, kv: Kv, bus: Bus, clock: Clock, node: str, *, state: Path, client: HttpClient, seals: Seals
     ) -> None:
         self._kv = kv
-        self._bus = bus
+        self._news = News(bus, node)
         self._clock = clock
         self._node = node
         self._client = client
@@ -82,6 +82,7 @@ class Steward:
         self._refuses: bool | None = None
         self._desired = NodeDesired(node=node, epoch=0, revision="")
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._going: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._causes: dict[str, str] = {}
         self._adopted = asyncio.Event()
@@ -99,6 +100,7 @@ class Steward:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._actor.run())
+            group.create_task(self._news.run())
             group.create_task(self._follow())
             group.create_task(self._care())
             group.create_task(self._follow_dependencies())
@@ -128,7 +130,7 @@ class Steward:
                 await self._refuse(str(why))
                 return None
         if self._refuses:
-            await self._publish([], [Delete(keys.refusal(self._node))])
+            await self._news.publish([], [Delete(keys.refusal(self._node))])
             self._refuses = False
         return desired
 
@@ -145,7 +147,7 @@ class Steward:
             node=self._node,
         )
         refusal = Put(keys.refusal(self._node), Refusal(reason=reason, at=now).to_bytes())
-        await self._publish([event], [refusal])
+        await self._news.publish([event], [refusal])
         self._refuses = True
 
     async def _take(self, desired: NodeDesired) -> None:
@@ -204,9 +206,12 @@ class Steward:
         for made in batch:
             for effect in made.effects:
                 self._do(made.key, effect)
-        changed = [made for made in _last_of_each(batch) if _is_worth_telling(made)]
-        for i in range(0, len(changed), _PER_TRANSACTION):
-            await self._store(changed[i : i + _PER_TRANSACTION])
+            if _is_worth_telling(made):
+                events = [self._event(made, effect) for effect in made.effects if isinstance(effect, Tell)]
+                self._news.note(made.key, made.after.record if made.after else None, events)
+                for event in events:
+                    said = {"service": made.key, "why": event.data["reason"]}
+                    log.info(event.type.rpartition(".")[2], extra=said)
 
     def _do(self, service: str, effect: StewardEffect) -> None:
         match effect:
@@ -223,29 +228,7 @@ class Steward:
             case WriteFiles():
                 self._spawn(self._heal(effect.spec))
             case Forget():
-                self._spawn(self._forget(service))
-
-    async def _store(self, part: Sequence[Made]) -> None:
-        events: list[Event] = []
-        ops: list[Op] = []
-        for made in part:
-            events += [self._event(made, effect) for effect in made.effects if isinstance(effect, Tell)]
-            key = keys.instance(self._node, made.key)
-            ops.append(Delete(key) if made.after is None else Put(key, made.after.record.to_bytes()))
-        await self._publish(events, ops)
-        for event in events:
-            said = {"service": event.data["service"], "why": event.data["reason"]}
-            log.info(event.type.rpartition(".")[2], extra=said)
-
-    async def _publish(self, events: Sequence[Event], ops: Sequence[Op]) -> None:
-        while True:
-            try:
-                await self._bus.publish(events, ops, durable=False)
-                break
-            except HermesUnreachable as error:
-                # Services are kept alive all the same; what there is to tell waits.
-                log.info("status_waits", extra={"why": str(error)})
-                await asyncio.sleep(_RETRY)
+                self._go(service)
 
     def _event(self, made: Made, effect: Tell) -> Event:
         record = (made.after or made.before).record  # type: ignore[union-attr]
@@ -285,7 +268,15 @@ class Steward:
         if self._group is not None:
             self._group.create_task(work)
 
+    def _go(self, service: str) -> None:
+        if self._group is not None:
+            going = self._going[service] = self._group.create_task(self._forget(service))
+            going.add_done_callback(lambda _: self._going.pop(service, None))
+
     async def _start(self, spec: InstanceSpec) -> None:
+        if spec.service in self._going:
+            # It was withdrawn and is wanted again: what was before has to be gone first.
+            await self._going[spec.service]
         try:
             await self._write_files(spec)
             for unit in (self._processes, self._systemd):
@@ -435,17 +426,6 @@ class Steward:
 
     async def _blob(self, ref: BlobRef) -> bytes:
         return await load_blob(self._kv, ref)
-
-
-def _last_of_each(batch: Sequence[Made]) -> list[Made]:
-    """A service's decisions of a batch as one: its first before, its last after, all effects."""
-    merged: dict[str, Made] = {}
-    for made in batch:
-        old = merged.get(made.key)
-        merged[made.key] = (
-            made if old is None else Decided(made.key, old.before, made.after, old.effects + made.effects)
-        )
-    return list(merged.values())
 
 
 def _is_worth_telling(made: Made) -> bool:
