@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def _run(args: argparse.Namespace) -> int:
     from olympus.spec.tree import DirectoryTree  # noqa: PLC0415 - takes a while to import
     from olympus.spec.validate import validate_documents, validate_tree  # noqa: PLC0415
 
+    # This process lives for one pass: looking for garbage would cost it a quarter of its time.
+    gc.disable()
     found, files, resources = [], 0, 0
     for text in args.paths:
         path = Path(text)

@@ -51,6 +51,7 @@ def zone(name: str) -> ZoneInfo:
         ) from error
 
 
+@lru_cache(maxsize=4096)
 def parse_cron(expression: str, timezone: str = "UTC") -> Cron:
     """Raises ValueError, with what is wrong."""
     plain = _ALIASES.get(expression.strip(), expression)

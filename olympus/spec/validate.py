@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from olympus.kernel.diagnostics import Diagnostic
 from olympus.spec.catalog import Catalog, Ref, Resource
 from olympus.spec.checks import expressions, own, params, references
-from olympus.spec.checks.problem import Problem, Whole
+from olympus.spec.checks.problem import Problem, Subject, Whole
+from olympus.spec.kinds import KINDS
 from olympus.spec.loader import MAX_BYTES, RawDocument, load_documents
 from olympus.spec.parse import parse_document
 from olympus.spec.tree import SpecTree, spec_files
@@ -39,7 +40,7 @@ class _File:
 
     resources: tuple[tuple[Resource, RawDocument], ...]
     diagnostics: tuple[Diagnostic, ...]
-    broken: frozenset[Ref] = frozenset()
+    broken: tuple[tuple[Subject, RawDocument], ...] = ()
     """What is declared there, but not rightly."""
     cut: bool = False
     """Whether documents may be missing, because the file could not be read to its end."""
@@ -66,15 +67,21 @@ def validate_tree(tree: SpecTree, cache: Cache | None = None, revision: str = ""
     names = spec_files(tree)
     files = [_file(tree, name, cache) for name in names]
     diagnostics = [*tree.problems, *(one for file in files for one in file.diagnostics)]
-    documents = {resource.ref: document for file in files for resource, document in reversed(file.resources)}
-    resources, doubles = _unique([pair for file in files for pair in file.resources])
+    pairs = [pair for file in files for pair in file.resources]
+    first, doubles = _unique(pairs)
     diagnostics += doubles
-    broken = frozenset(ref for file in files for ref in file.broken)
-    whole = Whole(Catalog(resources), tree.files, broken, complete=not any(file.cut for file in files))
-    diagnostics += [_placed(one, documents[one.resource.ref]) for one in _of_the_whole(whole)]
+    broken = [pair for file in files for pair in file.broken]
+    resources = [resource for resource, _ in first.values()]
+    whole = Whole(
+        Catalog(resources),
+        tree.files,
+        frozenset((subject.kind, subject.name) for subject, _ in broken),
+        complete=not any(file.cut for file in files),
+    )
+    diagnostics += _of_the_whole(whole, pairs, broken)
     if diagnostics:
         return Report(None, tuple(sorted(set(diagnostics))), spec_files=len(names))
-    contents, too_large = _contents(resources, tree, documents)
+    contents, too_large = _contents(first.values(), tree)
     if too_large:
         return Report(None, tuple(too_large), spec_files=len(names))
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
@@ -110,56 +117,72 @@ def _read(name: str, content: bytes) -> _File:
     documents, found = load_documents(name, content)
     diagnostics = list(found)
     resources: list[tuple[Resource, RawDocument]] = []
+    broken: list[tuple[Subject, RawDocument]] = []
     for document in documents:
         resource, errors = parse_document(document)
         diagnostics += errors
+        subject = _subject(document.value, sound=resource is not None)
         if resource is not None:
             resources.append((resource, document))
-            problems = [*own.check(resource), *expressions.check(resource)]
+        elif subject is not None:
+            broken.append((subject, document))
+        if subject is not None:
+            problems = (*own.check(subject), *expressions.check(subject))
             diagnostics += [_placed(problem, document) for problem in problems]
-    read = {id(document) for _, document in resources}
-    broken = frozenset(ref for one in documents if id(one) not in read and (ref := _ref(one.value)))
-    return _File(tuple(resources), tuple(diagnostics), broken, cut=bool(found))
+    return _File(tuple(resources), tuple(diagnostics), tuple(broken), cut=bool(found))
 
 
-def _ref(value: object) -> Ref | None:
-    """Who a document that is not valid wanted to be."""
+def _subject(value: object, *, sound: bool) -> Subject | None:
+    """What a document is about, or wanted to be."""
     metadata = value.get("metadata") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or not isinstance(metadata, dict):
+    if not isinstance(value, dict) or not isinstance(metadata, dict) or value.get("kind") not in KINDS:
         return None
-    return (str(value.get("kind")), str(metadata.get("name")))
+    spec = value.get("spec")
+    return Subject(value["kind"], str(metadata.get("name")), spec if isinstance(spec, dict) else {}, sound)
 
 
-def _of_the_whole(whole: Whole) -> Iterator[Problem]:
-    for resource in whole.catalog.resources:
-        yield from references.check(resource, whole)
-        yield from params.check(resource, whole)
-    yield from references.check_circles(whole)
+def _of_the_whole(
+    whole: Whole,
+    sound: list[tuple[Resource, RawDocument]],
+    broken: list[tuple[Subject, RawDocument]],
+) -> Iterator[Diagnostic]:
+    documents: dict[Ref, RawDocument] = {}
+    for resource, document in sound:
+        documents.setdefault(resource.ref, document)
+        subject = Subject(resource.kind, resource.name, document.value["spec"])
+        for problem in (*references.check(subject, whole), *params.check(subject, whole)):
+            yield _placed(problem, document)
+    for subject, document in broken:
+        for problem in (*references.check(subject, whole), *params.check(subject, whole)):
+            yield _placed(problem, document)
+    for ref, problem in references.check_circles(whole):
+        yield _placed(problem, documents[ref])
 
 
-def _unique(pairs: list[tuple[Resource, RawDocument]]) -> tuple[list[Resource], list[Diagnostic]]:
-    first: dict[tuple[str, str], Resource] = {}
+def _unique(
+    pairs: list[tuple[Resource, RawDocument]],
+) -> tuple[dict[Ref, tuple[Resource, RawDocument]], list[Diagnostic]]:
+    first: dict[Ref, tuple[Resource, RawDocument]] = {}
     doubles: list[Diagnostic] = []
     for resource, document in pairs:
-        known = first.setdefault(resource.ref, resource)
+        known, _ = first.setdefault(resource.ref, (resource, document))
         if known is not resource:
             line, column = document.position(("metadata", "name"))
             message = f"{resource.kind} '{resource.name}' is declared already at {known.file}:{known.line}"
             doubles.append(Diagnostic(document.file, line, column, message))
-    return list(first.values()), doubles
+    return first, doubles
 
 
 def _contents(
-    resources: list[Resource], tree: SpecTree, documents: Mapping[tuple[str, str], RawDocument]
+    pairs: Iterable[tuple[Resource, RawDocument]], tree: SpecTree
 ) -> tuple[dict[str, bytes], list[Diagnostic]]:
     contents: dict[str, bytes] = {}
     errors: list[Diagnostic] = []
-    for resource in resources:
-        for path in references.used_files(resource):
+    for resource, document in pairs:
+        for path in references.used_files(resource.kind, document.value["spec"]):
             if path not in contents:
                 contents[path] = tree.read(path)
                 if len(contents[path]) > 4 * MAX_BYTES:
-                    document = documents[resource.ref]
                     message = f"'{path}' has {len(contents[path])} bytes, {4 * MAX_BYTES} are allowed"
                     errors.append(Diagnostic(document.file, document.line, 1, message))
     return contents, errors

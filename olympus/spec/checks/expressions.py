@@ -9,9 +9,8 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.catalog import Resource
 from olympus.spec.checks.own import needs_of
-from olympus.spec.checks.problem import Problem, walk
+from olympus.spec.checks.problem import Problem, Subject, as_far, texts
 from olympus.spec.event_data import EVENT_DATA
 from olympus.spec.expression import Condition, ExpressionError, compile_condition, compile_value
 from olympus.spec.loader import Path
@@ -63,85 +62,76 @@ _SHELLS: Final = frozenset({
 _CODE_FLAGS: Final = frozenset({"-c", "-e", "-r", "-E", "--eval", "--command", "-p", "--print", "-exec"})
 
 
-def check(resource: Resource) -> Iterator[Problem]:
-    """All of it for one resource."""
-    raw = resource.spec.to_json()
-    if resource.kind == "RuleTest":
+def check(subject: Subject) -> Iterator[Problem]:
+    """All of it for one document."""
+    if subject.kind == "RuleTest":
         return
-    yield from _templates(resource, raw)
-    yield from _conditions(resource, raw)
-    yield from _paths(resource, raw)
-    if resource.kind == "Pipeline":
-        yield from _pipeline(resource, raw)
-    elif resource.kind == "Service":
-        yield from _code(
-            resource, ("spec", "run", "process", "command"), raw["run"].get("process", {}).get("command")
+    for path, text in texts(subject.spec):
+        if _is_condition(path):
+            yield from as_far(subject, _condition(subject, path, text))
+        elif "${{" in text:
+            yield from as_far(subject, _template(subject, path, text))
+    yield from as_far(subject, _paths(subject))
+    yield from as_far(subject, _code(subject))
+
+
+def _template(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
+    if path[-1] == "script" and path[-3:-2] == ("steps",):
+        message = (
+            "${{ }} may not stand in a script: what it yields would be run. "
+            "Params come as $OLY_PARAM_<NAME>, other values by the step's env"
         )
+        yield Problem(path, message)
+        return
+    try:
+        found = list(expressions_in(text))
+    except ExpressionError as error:
+        yield Problem(path, str(error))
+        return
+    for _, expression in found:
+        yield from _expression(subject, path, expression, _roots(subject.kind, path)[1])
 
 
-def _templates(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, value in walk(raw, ("spec",)):
-        if not isinstance(value, str):
-            continue
-        if _is_condition(path) and "${{" in value:
-            message = "a condition is an expression already: write it without ${{ }}"
-            yield Problem(resource, path, message)
-            continue
-        if path[-1] == "script" and path[-3:-2] == ("steps",) and "${{" in value:
-            message = (
-                "${{ }} may not stand in a script: what it yields would be run. "
-                "Params come as $OLY_PARAM_<NAME>, other values by the step's env"
-            )
-            yield Problem(resource, path, message)
-            continue
-        try:
-            found = list(expressions_in(value))
-        except ExpressionError as error:
-            yield Problem(resource, path, str(error))
-            continue
-        for _, expression in found:
-            yield from _expression(resource, path, expression, _roots(resource.kind, path)[1])
-
-
-def _expression(resource: Resource, path: Path, text: str, known: Roots) -> Iterator[Problem]:
+def _expression(subject: Subject, path: Path, text: str, known: Roots) -> Iterator[Problem]:
     try:
         value = compile_value(text)
     except ExpressionError as error:
-        yield Problem(resource, path, str(error))
+        yield Problem(path, str(error))
         return
-    yield from _unknown_roots(resource, path, value.roots(), known)
-    yield from _steps_and_params(resource, path, value.paths())
+    yield from _unknown_roots(path, value.roots(), known)
+    yield from _steps_and_params(subject, path, value.paths())
 
 
-def _conditions(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for path, value in walk(raw, ("spec",)):
-        if not isinstance(value, str) or not _is_condition(path) or "${{" in value:
-            continue
-        try:
-            condition = compile_condition(value)
-        except ExpressionError as error:
-            yield Problem(resource, path, str(error))
-            continue
-        yield from _unknown_roots(resource, path, condition.roots(), _roots(resource.kind, path)[0])
-        yield from _steps_and_params(resource, path, condition.paths())
-        event = _event_of(resource, path)
-        if event is not None:
-            yield from _fits_event(resource, path, condition, event)
+def _condition(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
+    if "${{" in text:
+        yield Problem(path, "a condition is an expression already: write it without ${{ }}")
+        return
+    try:
+        condition = compile_condition(text)
+    except ExpressionError as error:
+        yield Problem(path, str(error))
+        return
+    yield from _unknown_roots(path, condition.roots(), _roots(subject.kind, path)[0])
+    yield from _steps_and_params(subject, path, condition.paths())
+    event = _event_of(subject, path)
+    if event is not None:
+        yield from _fits_event(path, condition, event)
 
 
-def _paths(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _paths(subject: Subject) -> Iterator[Problem]:
     """Plain expressions that are neither conditions nor templates: by, dedupe, field."""
-    if resource.kind == "Webhook" and "dedupe" in raw:
-        yield from _expression(resource, ("spec", "dedupe"), raw["dedupe"], _roots("Webhook", ("spec",))[0])
-    if resource.kind == "Rule":
-        by = (raw.get("correlate") or {}).get("by")
+    spec = subject.spec
+    if subject.kind == "Webhook" and "dedupe" in spec:
+        yield from _expression(subject, ("spec", "dedupe"), spec["dedupe"], _roots("Webhook", ("spec",))[0])
+    if subject.kind == "Rule":
+        by = (spec.get("correlate") or {}).get("by")
         for text in by if isinstance(by, list) else [by] if by else []:
-            yield from _expression(resource, ("spec", "correlate", "by"), text, ATTRIBUTES)
-        if (raw.get("limits") or {}).get("by"):
-            yield from _expression(resource, ("spec", "limits", "by"), raw["limits"]["by"], ATTRIBUTES)
+            yield from _expression(subject, ("spec", "correlate", "by"), text, ATTRIBUTES)
+        if (spec.get("limits") or {}).get("by"):
+            yield from _expression(subject, ("spec", "limits", "by"), spec["limits"]["by"], ATTRIBUTES)
 
 
-def _unknown_roots(resource: Resource, path: Path, used: Collection[str], known: Roots) -> Iterator[Problem]:
+def _unknown_roots(path: Path, used: Collection[str], known: Roots) -> Iterator[Problem]:
     for root in sorted(used):
         if root in known:
             continue
@@ -151,16 +141,13 @@ def _unknown_roots(resource: Resource, path: Path, used: Collection[str], known:
             hint = ": there are no expressions here"
         else:
             hint = did_you_mean(root, known) or f": here are {', '.join(sorted(known))}"
-        yield Problem(resource, path, f"unknown root '{root}'{hint}")
+        yield Problem(path, f"unknown root '{root}'{hint}")
 
 
-def _steps_and_params(
-    resource: Resource, path: Path, paths: Collection[tuple[str, ...]]
-) -> Iterator[Problem]:
-    if resource.kind != "Pipeline" or path[1:2] == ("on",):
+def _steps_and_params(subject: Subject, path: Path, paths: Collection[tuple[str, ...]]) -> Iterator[Problem]:
+    if subject.kind != "Pipeline" or path[1:2] == ("on",):
         return
-    spec = resource.spec
-    params = spec.params or {}
+    params = subject.spec.get("params") or {}
     known = params.get("properties") or {}
     for one in paths:
         if (
@@ -170,19 +157,19 @@ def _steps_and_params(
             and "additionalProperties" not in params
         ):
             hint = did_you_mean(one[1], known) or ": declare it in spec.params"
-            yield Problem(resource, path, f"there is no param '{one[1]}'{hint}")
+            yield Problem(path, f"there is no param '{one[1]}'{hint}")
         if one[0] == "steps" and len(one) > 1:
-            yield from _step_is_before(resource, path, one[1])
+            yield from _step_is_before(subject, path, one[1])
 
 
-def _step_is_before(resource: Resource, path: Path, name: str) -> Iterator[Problem]:
-    graph = needs_of(resource.spec.steps)
+def _step_is_before(subject: Subject, path: Path, name: str) -> Iterator[Problem]:
+    graph = needs_of(subject.spec["steps"])
     if name not in graph:
-        yield Problem(resource, path, f"there is no step '{name}'{did_you_mean(name, graph)}")
+        yield Problem(path, f"there is no step '{name}'{did_you_mean(name, graph)}")
         return
     if path[1:2] != ("steps",):
         return
-    here = resource.spec.steps[path[2]].name
+    here = subject.spec["steps"][path[2]]["name"]
     before: set[str] = set()
     ahead = list(graph.get(here, ()))
     while ahead:
@@ -192,16 +179,20 @@ def _step_is_before(resource: Resource, path: Path, name: str) -> Iterator[Probl
             ahead.extend(graph.get(one, ()))
     # A verify is asked after its own step.
     if name not in before and not (name == here and path[-1] == "verify"):
-        yield Problem(resource, path, f"step '{name}' does not run before '{here}': name it in needs")
+        yield Problem(path, f"step '{name}' does not run before '{here}': name it in needs")
 
 
-def _pipeline(resource: Resource, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for index, step in enumerate(raw["steps"]):
-        yield from _code(resource, ("spec", "steps", index, "run"), step.get("run"))
-
-
-def _code(resource: Resource, path: Path, argv: list[str] | None) -> Iterator[Problem]:
+def _code(subject: Subject) -> Iterator[Problem]:
     """No expression in what a shell or an interpreter would take for code."""
+    if subject.kind == "Pipeline":
+        for index, step in enumerate(subject.spec["steps"]):
+            yield from _code_in(("spec", "steps", index, "run"), step.get("run"))
+    elif subject.kind == "Service":
+        command = (subject.spec["run"].get("process") or {}).get("command")
+        yield from _code_in(("spec", "run", "process", "command"), command)
+
+
+def _code_in(path: Path, argv: list[str] | None) -> Iterator[Problem]:
     for index, argument in enumerate(argv or ()):
         if "${{" not in argument or not has_holes(argument) or index == 0:
             continue
@@ -221,21 +212,21 @@ def _code(resource: Resource, path: Path, argv: list[str] | None) -> Iterator[Pr
                 f"${{{{ }}}} may not stand behind {flag}: what it yields would be run. "
                 "Give it as a further argument, or by the step's env"
             )
-            yield Problem(resource, (*path, index), message)
+            yield Problem((*path, index), message)
 
 
-def _event_of(resource: Resource, path: Path) -> str | None:
+def _event_of(subject: Subject, path: Path) -> str | None:
     """The type of the events that a `where` looks at."""
     if path[-1] != "where":
         return None
-    value: Any = resource.spec.to_json()
+    value: Any = subject.spec
     for part in path[1:-1]:
         value = value[part]
     event = value.get("event") if isinstance(value, Mapping) else None
     return event if isinstance(event, str) else None
 
 
-def _fits_event(resource: Resource, path: Path, condition: Condition, event: str) -> Iterator[Problem]:
+def _fits_event(path: Path, condition: Condition, event: str) -> Iterator[Problem]:
     model = EVENT_DATA.get(event)
     if model is None:
         return
@@ -245,14 +236,12 @@ def _fits_event(resource: Resource, path: Path, condition: Condition, event: str
         known = {field.alias or name: field for name, field in model.model_fields.items()}
         if one[1] not in known:
             hint = did_you_mean(one[1], known) or f": it has {', '.join(known)}"
-            yield Problem(resource, path, f"the data of {event} has no '{one[1]}'{hint}")
+            yield Problem(path, f"the data of {event} has no '{one[1]}'{hint}")
     for leaf in condition.leaves():
-        yield from _fits_type(resource, path, leaf.text, leaf, model)
+        yield from _fits_type(path, leaf.text, leaf, model)
 
 
-def _fits_type(
-    resource: Resource, path: Path, text: str, leaf: Any, model: type[BaseModel]
-) -> Iterator[Problem]:
+def _fits_type(path: Path, text: str, leaf: Any, model: type[BaseModel]) -> Iterator[Problem]:
     if leaf.operator is None:
         return
     for side, other in ((leaf.left, leaf.right), (leaf.right, leaf.left)):
@@ -272,7 +261,7 @@ def _fits_type(
         is_bool = isinstance(literal, bool)
         if wanted and (is_bool != (wanted == (bool,)) or not isinstance(literal, wanted)):
             names = {(str,): "a text", (int, float): "a number", (bool,): "true or false"}
-            yield Problem(resource, path, f"{text}: {side.text} is {names[wanted]}, {other.text} is not")
+            yield Problem(path, f"{text}: {side.text} is {names[wanted]}, {other.text} is not")
 
 
 def _is_condition(path: Path) -> bool:

@@ -1,21 +1,31 @@
-"""What is wrong with a resource, and where in it."""
+"""What is wrong with a document, and where in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.catalog import Catalog, Ref, Resource
+from olympus.spec.catalog import Catalog, Ref
 from olympus.spec.loader import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A document that is looked at, with its spec as it was written. sound: its kind's model has accepted it."""
+
+    kind: str
+    name: str
+    spec: Mapping[str, Any]
+    sound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """`path` begins at the document: ("spec", "steps", 0, "run"). at_key: the key is wrong, not its value."""
 
-    resource: Resource
     path: Path
     message: str
     at_key: bool = False
@@ -44,13 +54,22 @@ class Whole:
         return f"there is no {kind} '{name}'{did_you_mean(name, known)}"
 
 
-def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value in a JSON tree, with its path."""
-    left: list[tuple[Path, Any]] = [(path, value)]
+def as_far(subject: Subject, problems: Iterator[Problem]) -> Iterator[Problem]:
+    """The problems; of a document with a wrong shape, which is said already, those until the shape is in the way."""
+    if subject.sound:
+        yield from problems
+        return
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
+        yield from problems
+
+
+def texts(spec: Any) -> Iterator[tuple[Path, str]]:
+    """Every text in a spec, with its path from the document."""
+    left: list[tuple[Path, Any]] = [(("spec",), spec)]
     while left:
         path, value = left.pop()
-        yield path, value
-        if isinstance(value, dict):
-            left += [((*path, key), value[key]) for key in reversed(value)]
-        elif isinstance(value, list):
-            left += [((*path, index), value[index]) for index in reversed(range(len(value)))]
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(one, str):
+                yield (*path, key), one
+            elif isinstance(one, dict | list):
+                left.append(((*path, key), one))

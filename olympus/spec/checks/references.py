@@ -6,63 +6,79 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.catalog import Resource
+from olympus.spec.catalog import Ref, Resource
 from olympus.spec.checks.own import cycle_in
-from olympus.spec.checks.problem import Problem, Whole
+from olympus.spec.checks.problem import Problem, Subject, Whole, as_far
 from olympus.spec.loader import Path
-from olympus.spec.template import has_holes
 
-# Where a name stands → the kind that it is of. `*` is any index or key.
-_NAMES: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
-    ("Service", ("dependsOn", "*"), "Service"),
-    ("Service", ("onFailure", "pipeline"), "Pipeline"),
-    ("Schedule", ("pipeline",), "Pipeline"),
-    ("Schedule", ("except", "*"), "Window"),
-    ("Webhook", ("pipeline",), "Pipeline"),
-    ("Webhook", ("verify", "*", "secret"), "Secret"),
-    ("Pipeline", ("steps", "*", "pipeline", "name"), "Pipeline"),
-    ("Pipeline", ("steps", "*", "service", "name"), "Service"),
-    ("Pipeline", ("steps", "*", "wait", "until", "service"), "Service"),
-    ("Pipeline", ("steps", "*", "wait", "until", "check"), "Check"),
-    ("Pipeline", ("steps", "*", "secrets", "*"), "Secret"),
-    ("Pipeline", ("steps", "*", "http", "headers", "*", "secret"), "Secret"),
-    ("Rule", ("solve", "*", "pipeline"), "Pipeline"),
-    ("Rule", ("otherwise", "pipeline"), "Pipeline"),
-    ("Rule", ("ask", "*", "hephaestus", "pipeline"), "Pipeline"),
-    ("Rule", ("solve", "*", "verify", "until", "service"), "Service"),
-    ("Rule", ("solve", "*", "verify", "until", "check"), "Check"),
-    ("RuleTest", ("rule",), "Rule"),
-    ("RuleTest", ("expect", "*", "run"), "Pipeline"),
-    ("RuleTest", ("never", "*", "run"), "Pipeline"),
-    ("LogWatch", ("source", "service"), "Service"),
-    ("Secret", ("pipelines", "*"), "Pipeline"),
-    ("Secret", ("webhooks", "*"), "Webhook"),
-    ("Silence", ("rules", "*"), "Rule"),
-)
+# Kind → [(where below its spec a name stands, the kind that it is of)]. `*` is any index or key.
+_NAMES: Final[Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
+    "Service": (
+        (("dependsOn", "*"), "Service"),
+        (("onFailure", "pipeline"), "Pipeline"),
+    ),
+    "Schedule": (
+        (("pipeline",), "Pipeline"),
+        (("except", "*"), "Window"),
+    ),
+    "Webhook": (
+        (("pipeline",), "Pipeline"),
+        (("verify", "*", "secret"), "Secret"),
+    ),
+    "Pipeline": (
+        (("steps", "*", "pipeline", "name"), "Pipeline"),
+        (("steps", "*", "service", "name"), "Service"),
+        (("steps", "*", "wait", "until", "service"), "Service"),
+        (("steps", "*", "wait", "until", "check"), "Check"),
+        (("steps", "*", "secrets", "*"), "Secret"),
+        (("steps", "*", "http", "headers", "*", "secret"), "Secret"),
+    ),
+    "Rule": (
+        (("solve", "*", "pipeline"), "Pipeline"),
+        (("otherwise", "pipeline"), "Pipeline"),
+        (("ask", "*", "hephaestus", "pipeline"), "Pipeline"),
+        (("solve", "*", "verify", "until", "service"), "Service"),
+        (("solve", "*", "verify", "until", "check"), "Check"),
+    ),
+    "RuleTest": (
+        (("rule",), "Rule"),
+        (("expect", "*", "run"), "Pipeline"),
+        (("never", "*", "run"), "Pipeline"),
+    ),
+    "LogWatch": ((("source", "service"), "Service"),),
+    "Secret": (
+        (("pipelines", "*"), "Pipeline"),
+        (("webhooks", "*"), "Webhook"),
+    ),
+    "Silence": ((("rules", "*"), "Rule"),),
+}
 
-_FILES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("Service", ("files", "*", "source")),
-    ("Service", ("run", "systemd", "file")),
-    ("Pipeline", ("workspace", "files", "*")),
-)
+_FILES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "Service": (
+        ("files", "*", "source"),
+        ("run", "systemd", "file"),
+    ),
+    "Pipeline": (("workspace", "files", "*"),),
+}
+
+_SECRETS: Final[Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
+    "Pipeline": (
+        (("steps", "*", "secrets", "*"), "pipelines"),
+        (("steps", "*", "http", "headers", "*", "secret"), "pipelines"),
+    ),
+    "Webhook": ((("verify", "*", "secret"), "webhooks"),),
+}
+"""Kind → [(where it names a secret, the field of the Secret that has to name it)]."""
 
 
-def check(resource: Resource, whole: Whole) -> Iterator[Problem]:
-    """All of it for one resource."""
-    raw = resource.spec.to_json()
-    yield from _named(resource, raw, whole)
-    yield from _files(resource, raw, whole)
-    if resource.kind == "Pipeline":
-        yield from _secrets_of_pipeline(resource, raw, whole)
-    elif resource.kind == "Webhook":
-        secret = whole.catalog.get("Secret", resource.spec.verify.secret)
-        if secret is not None and resource.name not in secret.spec.webhooks:
-            method = next(iter(raw["verify"]))
-            path: Path = ("spec", "verify", method, "secret")
-            yield Problem(resource, path, _not_allowed(secret, "webhooks", resource.name))
+def check(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    """All of it for one document."""
+    yield from as_far(subject, _named(subject, whole))
+    yield from as_far(subject, _files(subject, whole))
+    yield from as_far(subject, _secrets(subject, whole))
 
 
-def check_circles(whole: Whole) -> Iterator[Problem]:
+def check_circles(whole: Whole) -> Iterator[tuple[Ref, Problem]]:
     """Services that depend on each other, pipelines that call each other."""
     services = {one.name: tuple(one.spec.depends_on) for one in whole.catalog.all("Service")}
     pipelines = {
@@ -77,48 +93,38 @@ def check_circles(whole: Whole) -> Iterator[Problem]:
         resource = whole.catalog.get(kind, cycle[0]) if cycle else None
         if resource is not None:
             message = f"{kind.lower()}s {verb} each other in a circle: {' → '.join(cycle)}"
-            yield Problem(resource, ("spec", field), message)
+            yield resource.ref, Problem(("spec", field), message)
 
 
-def used_files(resource: Resource) -> list[str]:
+def used_files(kind: str, spec: Mapping[str, Any]) -> list[str]:
     """The files of the tree that a resource needs."""
-    raw = resource.spec.to_json()
-    return [
-        value
-        for kind, pattern in _FILES
-        if kind == resource.kind
-        for _, value in _at(raw, pattern)
-        if isinstance(value, str)
-    ]
+    found = (value for pattern in _FILES.get(kind, ()) for _, value in _at(spec, pattern))
+    return [value for value in found if isinstance(value, str)]
 
 
-def _named(resource: Resource, raw: Mapping[str, Any], whole: Whole) -> Iterator[Problem]:
-    for kind, pattern, wanted in _NAMES:
-        if kind != resource.kind:
-            continue
-        for path, name in _at(raw, pattern):
-            if isinstance(name, str) and not has_holes(name) and whole.lacks(wanted, name):
-                yield Problem(resource, path, whole.missing(wanted, name))
+def _named(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    for pattern, wanted in _NAMES.get(subject.kind, ()):
+        for path, name in _at(subject.spec, pattern):
+            if isinstance(name, str) and "${{" not in name and whole.lacks(wanted, name):
+                yield Problem(path, whole.missing(wanted, name))
 
 
-def _files(resource: Resource, raw: Mapping[str, Any], whole: Whole) -> Iterator[Problem]:
-    for kind, pattern in _FILES:
-        if kind != resource.kind:
-            continue
-        for path, name in _at(raw, pattern):
+def _files(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    for pattern in _FILES.get(subject.kind, ()):
+        for path, name in _at(subject.spec, pattern):
             if ".." in name.split("/"):
-                yield Problem(resource, path, f"'{name}' would leave the specs repository")
+                yield Problem(path, f"'{name}' would leave the specs repository")
             elif name not in whole.paths:
                 hint = did_you_mean(name, whole.paths)
-                yield Problem(resource, path, f"there is no file '{name}' in the specs repository{hint}")
+                yield Problem(path, f"there is no file '{name}' in the specs repository{hint}")
 
 
-def _secrets_of_pipeline(resource: Resource, raw: Mapping[str, Any], whole: Whole) -> Iterator[Problem]:
-    for pattern in (("steps", "*", "secrets", "*"), ("steps", "*", "http", "headers", "*", "secret")):
-        for path, name in _at(raw, pattern):
+def _secrets(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    for pattern, field in _SECRETS.get(subject.kind, ()):
+        for path, name in _at(subject.spec, pattern):
             secret = whole.catalog.get("Secret", name)
-            if secret is not None and resource.name not in secret.spec.pipelines:
-                yield Problem(resource, path, _not_allowed(secret, "pipelines", resource.name))
+            if secret is not None and subject.name not in getattr(secret.spec, field):
+                yield Problem(path, _not_allowed(secret, field, subject.name))
 
 
 def _not_allowed(secret: Resource, field: str, user: str) -> str:

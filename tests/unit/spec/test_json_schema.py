@@ -7,8 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
-from olympus.spec.json_schema import UserSchema, compile_schema, schema_faults
+from olympus.spec.json_schema import UserSchema, _is_plain, compile_schema, schema_faults
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +86,51 @@ def test_a_schema_of_what_is_not_named_is_asked():
     made = UserSchema({"additionalProperties": {"type": "integer"}})
     assert made.faults({"a": 1}) == []
     assert [fault.path for fault in made.faults({"a": "1"})] == [("a",)]
+
+
+plain_schemas = st.recursive(
+    st.booleans()
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["string", "integer", "strng", ["string", "null"], 5, []]),
+            "title": st.sampled_from(["x", 5]),
+            "format": st.sampled_from(["ipv4", "date", None]),
+            "enum": st.sampled_from([["a"], [], "a", [1, 1]]),
+            "const": st.sampled_from([None, [], 1]),
+            "minimum": st.sampled_from([1, 0.5, True, "1"]),
+            "maxLength": st.sampled_from([0, 5, -1, 2.0, True]),
+            "required": st.sampled_from([["a"], ["a", "a"], "a", [1]]),
+            "uniqueItems": st.sampled_from([True, 1]),
+            "nonsense": st.just(1),
+        },
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "properties": st.dictionaries(st.sampled_from(["a", "b", "$ref"]), inner, max_size=2),
+            "items": inner,
+            "additionalProperties": inner | st.just("no"),
+            "$defs": st.dictionaries(st.just("x"), inner, max_size=1),
+            "anyOf": st.lists(inner, max_size=2),
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@given(plain_schemas)
+def test_the_quick_look_takes_nothing_that_the_draft_refuses(schema):
+    if _is_plain(schema):
+        Draft202012Validator.check_schema(schema)
+    assert bool(schema_faults(schema)) == (
+        not Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
+    )
+
+
+def test_most_schemas_need_no_more_than_the_quick_look():
+    assert _is_plain(
+        {"type": "object", "required": ["ip"], "properties": {"ip": {"type": "string", "format": "ipv4"}}}
+    )
+    assert not _is_plain({"properties": {"x": {"pattern": "(?=a)"}}})
+    assert not _is_plain({"properties": {"x": {"$ref": "http://h/"}}})

@@ -16,7 +16,7 @@ from referencing import Registry, Resource
 from olympus.spec.event_data import EVENT_DATA
 from olympus.spec.kinds import KINDS
 from olympus.spec.kinds.metadata import Metadata
-from olympus.spec.loader import RawDocument
+from olympus.spec.loader import RawDocument, load_documents
 from olympus.spec.parse import parse_document
 from olympus.spec.schema_export import differing, exported, main, write
 from olympus.spec.schemas import any_kind_schema, kind_schema, schema_folder
@@ -108,12 +108,19 @@ def test_the_models_accept_much_of_what_is_generated(kind):
 @given(generated.documents(), st.data())
 def test_spoilt_documents_are_refused_with_places_or_accepted_by_both(document, data):
     spoilt = spoil(document, data)
-    resource, diagnostics = parse_document(RawDocument("a.yaml", spoilt, 1, {(): (1, 1)}))
+    resource, diagnostics = parse_document(document_of(spoilt))
     assert (resource is None) == bool(diagnostics)
     assert all(one.message and len(one.message) < 1000 and one.line > 0 for one in diagnostics)
     if resource is not None:
         kind = spoilt["kind"]
         assert [error.message for error in VALIDATORS[kind].iter_errors(spoilt)] == []
+
+
+def document_of(value: Any) -> RawDocument:
+    """As if it had been read from a file, in which its parts can't be found."""
+    [document] = load_documents("a.yaml", b"x")[0]
+    document.value = value
+    return document
 
 
 def spoil(document: Any, data: st.DataObject) -> Any:

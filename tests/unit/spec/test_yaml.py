@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from olympus.spec.loader import load_documents, plain_value
 
@@ -110,6 +113,79 @@ def test_every_key_and_value_has_its_place():
     assert document.position(("b", 0)) == (4, 5)
     assert document.key_position(("b", 1, "c")) == (5, 6)
     assert document.position(("b", 1, "c", 1)) == (6, 7)
+
+
+def test_places_are_found_past_aliases_empty_documents_and_keys_that_look_like_values():
+    text = "---\n# none\n---\na: &x {b: [1]}\nc: [*x, {'5': *x}]\n---\n- - y\n  - z: 1\n"
+    first, second = load_documents("a.yaml", text.encode())[0]
+    assert (first.start, second.start) == ((4, 1), (7, 1))
+    assert first.position(("a", "b", 0)) == (4, 12)
+    assert first.position(("c", 0)) == (5, 5)
+    assert first.position(("c", 0, "b")) == (5, 5)
+    assert first.key_position(("c", 1, "5")) == (5, 10)
+    assert first.position(("c", 1, "5")) == (5, 15)
+    assert second.position((0, 0)) == (7, 5)
+    assert second.key_position((0, 1, "z")) == (8, 5)
+
+
+def test_places_before_an_error_are_known():
+    documents, [error] = load_documents("a.yaml", b"a: {b: 1}\n---\nc: {d: [{e: 1}, {e: 2, f: 3, e: 4}]}\n")
+    assert documents[0].position(("a", "b")) == (1, 8)
+    assert str(error) == "a.yaml:3:30: duplicate key 'e': it stands at 3:18 already"
+
+
+def test_the_places_of_a_file_are_looked_for_once_and_only_where_one_is_asked_for(monkeypatch):
+    read: list[int] = []
+
+    class Counting(yaml.CSafeLoader):
+        def __init__(self, stream: bytes) -> None:
+            read.append(len(stream))
+            super().__init__(stream)
+
+    monkeypatch.setattr(yaml, "CSafeLoader", Counting)
+    documents, _ = load_documents("a.yaml", b"---\na: {b: 1}\n" * 500)
+    assert len(documents) == 500
+    assert [one.position(()) for one in documents[:2]] == [(2, 1), (4, 1)]
+    assert len(read) == 1
+    assert [one.position(("a", "b")) for one in documents] == [(2 + 2 * n, 8) for n in range(500)]
+    assert len(read) == 2
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["x", "5", "'on'", "~", '"a: b"', "é"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["k", "on", "'1'"]), inner, max_size=3)
+        ),
+        max_leaves=12,
+    )
+)
+def test_each_scalar_stands_where_it_is_said_to(tree):
+    """In flow style: what stands at the place is the value itself."""
+    text = f"{{top: {flow(tree)}}}"
+    [document] = load_documents("a.yaml", text.encode())[0]
+    for path, written in leaves(tree, ("top",)):
+        line, column = document.position(path)
+        assert line == 1
+        assert text[column - 1 :].startswith(written)
+
+
+def flow(tree) -> str:
+    if isinstance(tree, list):
+        return f"[{', '.join(map(flow, tree))}]"
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{key}: {flow(one)}' for key, one in tree.items())}}}"
+    return tree
+
+
+def leaves(tree, path):
+    if isinstance(tree, str):
+        yield path, tree
+    for key, one in (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    ):
+        yield from leaves(one, (*path, key.strip("'") if isinstance(key, str) else key))
 
 
 def test_the_place_of_what_is_missing_is_that_of_what_it_is_missing_in():
