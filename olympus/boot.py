@@ -122,8 +122,12 @@ def _first(group: BaseExceptionGroup[OlympusError]) -> OlympusError:
 
 
 def _unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """The web server's connections complain when they are ended by our end."""
-    if not isinstance(context.get("exception"), asyncio.CancelledError):
+    """The web server's connections complain when they are ended by our end; so do watches that nobody reads on."""
+    error = context.get("exception")
+    over = (asyncio.CancelledError, GeneratorExit)
+    if isinstance(error, BaseExceptionGroup):
+        error = error.split(over)[1]
+    if context.get("exception") is None or not (error is None or isinstance(error, over)):
         loop.default_exception_handler(context)
 
 

@@ -127,9 +127,9 @@ def settings(args: Namespace, environ: Mapping[str, str] | None = None) -> Setti
         )
     return Settings(
         state=(_path(args.state) or default_state(environ)).absolute(),
-        node=_node_name(args.node),
+        node=node_name(args.node),
         listen=listen,
-        hermes=_hermes(args),
+        hermes=hermes_settings(args),
         specs=_path(args.specs),
         repo=args.repo,
         tls_cert=cert,
@@ -178,14 +178,16 @@ def _path(text: str | None) -> Path | None:
     return Path(text).expanduser() if text else None
 
 
-def _node_name(given: str | None) -> str:
+def node_name(given: str | None) -> str:
+    """`given`, else the host's name. Raises Invalid where it cannot name a node."""
     name = given or re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name):
         raise Invalid(f"{name!r} cannot name a node: use a DNS label (a-z, 0-9 and '-'), with --node NAME")
     return name
 
 
-def _hermes(args: Namespace) -> HermesSettings:
+def hermes_settings(args: Namespace) -> HermesSettings:
+    """Of `--hermes`, `--hermes-token-file` and `--hermes-ca`."""
     where = args.hermes
     token_file, ca = _path(args.hermes_token_file), _path(args.hermes_ca)
     if where == "embedded":

@@ -1,20 +1,18 @@
-"""The rest: schedule next, token, audit, doctor, schema, init, version, completion."""
+"""The rest: schedule next, token, audit, schema, init, version, completion."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from olympus import __version__
 from olympus.cli.client import Client
 from olympus.cli.output import Subparsers, add_output, add_server, emit, table
-from olympus.kernel.errors import Invalid, OlympusError
+from olympus.kernel.errors import Invalid
 
 _SAMPLE = """\
 # yaml-language-server: $schema=./.schemas/olympus.json
@@ -66,13 +64,6 @@ def register_audit(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_audit)
 
 
-def register_doctor(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("doctor", help="looks for what would not work, and says what to do")
-    add_output(parser)
-    add_server(parser)
-    parser.set_defaults(run=_doctor)
-
-
 def register_schema(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("schema", help="JSON Schemas: print one, or write all")
     parser.add_argument("what", metavar="KIND|write", nargs="?", help="nothing: the one of all kinds")
@@ -81,8 +72,24 @@ def register_schema(subparsers: Subparsers) -> None:
 
 
 def register_init(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("init", help="a new specs repository that validates")
+    parser = subparsers.add_parser(
+        "init", help="a new specs repository that validates; --cluster: policies and settings for Consul"
+    )
     parser.add_argument("folder", metavar="DIR")
+    parser.add_argument(
+        "--cluster", action="store_true", help="write what a cluster's operator needs, and change no file"
+    )
+    parser.add_argument(
+        "--controller", metavar="NAME", nargs="+", action="extend", default=[], help="hosts that lead"
+    )
+    parser.add_argument(
+        "--node",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="hosts that are told what to do",
+    )
     parser.set_defaults(run=_init)
 
 
@@ -153,41 +160,6 @@ def _audit(args: argparse.Namespace) -> int:
     return code
 
 
-def _doctor(args: argparse.Namespace) -> int:
-    found: list[dict[str, Any]] = []
-
-    def look(what: str, good: bool, advice: str) -> None:
-        found.append({"check": what, "ok": good, "advice": "" if good else advice})
-
-    git = shutil.which("git")
-    version = (
-        subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout if git else ""
-    )
-    look(f"git is installed ({version.strip() or 'no'})", bool(git), "install git")
-    for tool in ("setpriv", "prlimit"):
-        look(
-            f"{tool} is installed",
-            bool(shutil.which(tool)),
-            "install util-linux: steps can't change user without it",
-        )
-    look("pidfd is there", hasattr(os, "pidfd_open"), "a kernel from 5.3 on is needed")
-    try:
-        client = Client.of(args)
-        status = client.get("status")
-        look("Olympus answers", True, "")
-        look("nothing is wrong with what is declared", not status["problems"], "olympus status says what")
-        look("the audit is whole", client.get("audit", "check")["intact"], "olympus audit says from where on")
-    except OlympusError as error:
-        look("Olympus answers", False, str(error))
-    state = Path(os.environ.get("OLYMPUS_STATE") or args.state or "")
-    client_file = state / "client.json"
-    if client_file.is_file():
-        look("client.json is private", not client_file.stat().st_mode & 0o077, f"chmod 600 {client_file}")
-    rows = [["ok" if one["ok"] else "WRONG", one["check"], one["advice"]] for one in found]
-    emit(args, {"items": found}, lambda: table(["", "CHECK", "WHAT TO DO"], rows, ""))
-    return 0 if all(one["ok"] for one in found) else 1
-
-
 def _schema(args: argparse.Namespace) -> int:
     from olympus.kernel.resources import shipped  # noqa: PLC0415
 
@@ -210,6 +182,10 @@ def _schema(args: argparse.Namespace) -> int:
 
 def _init(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
+    if args.cluster:
+        return _init_cluster(folder, args)
+    if args.controller or args.node:
+        raise Invalid("--controller and --node go with --cluster")
     if folder.exists() and any(folder.iterdir()):
         raise Invalid(f"{folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,6 +196,16 @@ def _init(args: argparse.Namespace) -> int:
     if shutil.which("git"):
         subprocess.run(["git", "init", "--quiet", "-b", "main", str(folder)], check=False)  # noqa: S607 - the user's
     print(f"{folder} is a specs repository: commit, add Olympus as its remote, push")
+    return 0
+
+
+def _init_cluster(folder: Path, args: argparse.Namespace) -> int:
+    from olympus.cli import cluster  # noqa: PLC0415 - few ever need it
+
+    written = cluster.write(folder, args.controller, args.node)
+    for file in written:
+        print(f"wrote {file}")
+    print(f"{folder / 'README.md'} says what to do with them" if written else "all files were there already")
     return 0
 
 

@@ -39,7 +39,7 @@ _PLACES: Final[dict[str, str]] = {
     "schedule": "admin.register",
     "token": "admin.register_token",
     "audit": "admin.register_audit",
-    "doctor": "admin.register_doctor",
+    "doctor": "doctor.register",
     "schema": "admin.register_schema",
     "version": "admin.register_version",
     "completion": "admin.register_completion",

@@ -85,7 +85,8 @@ class _Transport(consul.base.HTTPClient):  # type: ignore[misc]
                 f"Consul at {self.base_uri} does not answer: {error or 'no time left'}"
             ) from error
         if response.status == 403:
-            raise Refused(f"Consul refuses {method} {path}: the token lacks the right to it")
+            said = raw[:300].decode(errors="replace").strip() or "the token lacks the right to it"
+            raise Refused(f"Consul refuses {method} {path}: {said}")
         if response.status >= 500 or response.status == 429:
             raise HermesUnreachable(
                 f"Consul at {self.base_uri}: {response.status} {raw[:200].decode(errors='replace')}"

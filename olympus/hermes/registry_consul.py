@@ -1,4 +1,8 @@
-"""The registry of a cluster: each Olympus is a service of its agent's, with a check that it keeps passing."""
+"""The registry of a cluster: each Olympus is a service of its agent's, with a check that it keeps passing.
+
+Each node's service has a name of its own, since Consul grants writing by the names of services: under one name,
+any node could register another one's. They are found by a tag of their checks, all at once.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,17 @@ from olympus.kernel.errors import HermesUnreachable, OlympusError, Refused
 
 log = logging.getLogger("olympus.hermes")
 
-SERVICE: Final = "olympus"
+TAG: Final = "olympus-node"
+_PREFIX: Final = "olympus-"
 _TTL: Final = 10.0
 _FORGET: Final = "24h"
+# A host is as alive as its own checks and those of its agent (serf's, and what an operator added).
+_WANTED: Final = f'ServiceID == "" or "{TAG}" in ServiceTags'
+
+
+def service_of(node: str) -> str:
+    """The name of the service that a node registers."""
+    return _PREFIX + node
 
 
 class ConsulRegistry:
@@ -29,24 +41,27 @@ class ConsulRegistry:
         self._registered: Member | None = None
 
     async def register(self, member: Member) -> None:
+        told = {"address": member.address, **member.meta}
         check = {
             "CheckID": _check_id(member.name),
+            "Notes": orjson.dumps(told).decode(),
             "TTL": f"{_TTL:g}s",
             "Status": "passing",
             "DeregisterCriticalServiceAfter": _FORGET,
         }
         body = {
-            "ID": f"{SERVICE}-{member.name}",
-            "Name": SERVICE,
+            "ID": service_of(member.name),
+            "Name": service_of(member.name),
+            "Tags": [TAG],
             "Address": member.address,
-            "Meta": {**member.meta, "node": member.name},
+            "Meta": dict(member.meta),
             "Check": check,
         }
         await self._put("/v1/agent/service/register", body)
         self._registered = member
 
     async def deregister(self, name: str) -> None:
-        await self._put(f"/v1/agent/service/deregister/{SERVICE}-{name}", None)
+        await self._put(f"/v1/agent/service/deregister/{service_of(name)}", None)
         if self._registered is not None and self._registered.name == name:
             self._registered = None
 
@@ -92,9 +107,11 @@ class ConsulRegistry:
                 yield members
 
     async def _health(self, index: int) -> ConsulAnswer:
-        params = [("index", str(index)), ("wait", f"{WAIT_SECONDS:g}s")] if index else []
+        params = [("filter", _WANTED)]
+        if index:
+            params += [("index", str(index)), ("wait", f"{WAIT_SECONDS:g}s")]
         answer: ConsulAnswer = await self._client.http.get(
-            _whole, f"/v1/health/service/{SERVICE}", params=params, headers=self._client.token_headers
+            _whole, "/v1/health/state/any", params=params, headers=self._client.token_headers
         )
         if answer.headers.get("X-Consul-Results-Filtered-By-ACLs") == "true":
             raise PartialRead("Consul kept back nodes that this token may not read: nobody counts as gone")
@@ -116,16 +133,29 @@ def _whole(answer: ConsulAnswer) -> ConsulAnswer:
 
 
 def _check_id(node: str) -> str:
-    return f"{SERVICE}-{node}-alive"
+    return f"{service_of(node)}-alive"
 
 
 def _members(answer: ConsulAnswer) -> tuple[Member, ...]:
-    found = {}
-    for item in orjson.loads(answer.raw):
-        service = item["Service"]
-        meta = dict(service.get("Meta") or {})
-        name = meta.pop("node", None)
-        if name:
-            alive = all(check["Status"] == "passing" for check in item["Checks"])
-            found[name] = Member(name, service.get("Address") or item["Node"]["Address"], alive, meta)
+    checks = orjson.loads(answer.raw)
+    failing = {check["Node"] for check in checks if not check["ServiceID"] and check["Status"] != "passing"}
+    found: dict[str, Member] = {}
+    for check in checks:
+        service = check["ServiceName"]
+        if not check["ServiceID"] or not service.startswith(_PREFIX):
+            continue
+        name = service.removeprefix(_PREFIX)
+        before = found.get(name)
+        alive = check["Status"] == "passing" and check["Node"] not in failing
+        told = _told(check["Notes"])
+        found[name] = Member(name, told.pop("address", ""), alive and (before is None or before.alive), told)
     return tuple(found[name] for name in sorted(found))
+
+
+def _told(notes: str) -> dict[str, str]:
+    """What a node says of itself: it may be anything."""
+    try:
+        found = orjson.loads(notes)
+    except ValueError:
+        return {}
+    return {str(name): str(said) for name, said in found.items()} if isinstance(found, dict) else {}

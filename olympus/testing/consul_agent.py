@@ -33,16 +33,20 @@ class ConsulAgent:
     """`data` None: a dev server, in memory; else a single server whose data survive `kill` and `start`.
 
     settings: more of Consul's configuration. token: one that may write, where `settings` turn ACLs on.
-    host: the address that it listens on, for clients and for other agents
+    config:   a file that says all that an operator would say; then `settings` are what differs in a test
+    server:   whose client agent this one is
+    host:     the address that it listens on, for clients and for other agents
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what tests vary
         self,
         binary: str,
         data: Path | None = None,
         *,
         settings: Mapping[str, object] | None = None,
         token: str | None = None,
+        config: Path | None = None,
+        server: ConsulAgent | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         self._binary = binary
@@ -50,30 +54,39 @@ class ConsulAgent:
         self._more = settings or {}
         self._host = host
         self._headers = {"X-Consul-Token": token} if token else {}
-        self._ports = {name: free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
+        self.ports = {name: free_port() for name in ("http", "server", "serf_lan", "serf_wan")}
+        self._config = config
+        self._server = server
+        if server is not None:
+            # Where a client looks for its server's RPC.
+            self.ports["server"] = server.ports["server"]
         self._folder = Path(tempfile.mkdtemp(prefix="olympus-consul-"))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
-        return f"{self._host}:{self._ports['http']}"
+        return f"{self._host}:{self.ports['http']}"
 
     @property
     def gossip(self) -> str:
         """Where other agents join."""
-        return f"{self._host}:{self._ports['serf_lan']}"
+        return f"{self._host}:{self.ports['serf_lan']}"
 
     @property
     def port(self) -> int:
-        return self._ports["http"]
+        return self.ports["http"]
 
     def start(self) -> None:
         """Returns when there is a leader."""
-        ports = {**self._ports, "dns": -1, "grpc": -1, "grpc_tls": -1}
+        ports = {**self.ports, "dns": -1, "grpc": -1, "grpc_tls": -1}
         settings: dict[str, object] = {"ports": ports, "disable_update_check": True}
         if self._data is not None:
+            settings["data_dir"] = str(self._data)
+        if self._server is not None:
+            settings["retry_join"] = [self._server.gossip]
+            settings["retry_interval"] = "1s"
+        elif self._data is not None and self._config is None:
             settings |= {
-                "data_dir": str(self._data),
                 "server": True,
                 "bootstrap": True,
                 "performance": {"raft_multiplier": 1},
@@ -82,6 +95,7 @@ class ConsulAgent:
         file.write_text(json.dumps(settings))
         more.write_text(json.dumps(self._more))
         mode = ["-dev"] if self._data is None else []
+        mode += ["-node=test"] if self._config is None else [f"-config-file={self._config}"]
         with (self._folder / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -90,7 +104,6 @@ class ConsulAgent:
                     *mode,
                     f"-bind={self._host}",
                     f"-client={self._host}",
-                    "-node=test",
                     f"-config-file={file}",
                     f"-config-file={more}",
                 ],

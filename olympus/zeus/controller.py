@@ -16,7 +16,7 @@ from typing import Final
 
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import MAX_OPS, Delete, Kv, Op, Put
+from olympus.hermes.kv import MAX_OPS, Delete, Kv, Op, Put, TooLarge
 from olympus.hermes.lease import Lease, Term, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.kernel.clock import Clock
@@ -53,6 +53,7 @@ _HOSTS: Final = ""
 
 _PATIENCE: Final = timedelta(seconds=15)
 _YIELD: Final = 50
+_BETTER: Final = 60.0
 _SETTLE: Final = 0.02
 """Seconds in which further changes join those that have come: one reconciliation for a burst."""
 
@@ -234,6 +235,15 @@ class Reign:
             await self._watched.wait()
 
     async def _watch_node(self, node: str) -> None:
+        while True:
+            try:
+                await self._follow_node(node)
+            except TooLarge as exc:
+                # A node writes there what it likes: it is not seen any more, and stops nobody.
+                log.warning("instances_not_read", extra={"node": node, "reason": str(exc)})
+                await asyncio.sleep(_BETTER)
+
+    async def _follow_node(self, node: str) -> None:
         async for found in self._kv.watch(keys.instances(node)):
             after = instances_of(found.entries).get(node, {})
             before = self._observed.get(node, {})
