@@ -218,13 +218,16 @@ class _Leadership:
             self.actor.tell("", Seen(batch.cursor))
 
     async def _route(self, event: Event) -> None:
+        try:
+            await self._take_in(event)
+        except (KeyError, TypeError, ValueError) as exc:
+            # A node tells what it likes, and stops nobody by it.
+            log.warning("event_not_read", extra={"event": event.id, "of": event.node, "why": repr(exc)})
+
+    async def _take_in(self, event: Event) -> None:
         handler = self._routes.get(event.type)
         if handler is not None:
-            try:
-                await handler(event)
-            except (KeyError, TypeError, ValueError) as exc:
-                # A node tells what it likes, and stops nobody by it.
-                log.warning("event_not_read", extra={"event": event.id, "of": event.node, "why": repr(exc)})
+            await handler(event)
         elif event.type == NODE_LOST:
             for run in self.actor.states():
                 self.actor.tell(

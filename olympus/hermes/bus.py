@@ -47,7 +47,7 @@ from olympus.hermes.segments import (
 )
 from olympus.hermes.spool import Spool
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import HermesUnreachable, OlympusError, Refused
+from olympus.kernel.errors import HermesUnreachable, Invalid, OlympusError, Refused
 from olympus.kernel.events import Event
 from olympus.kernel.ids import milliseconds_of
 
@@ -71,6 +71,8 @@ _OWN_OPS: Final = 2
 _CACHED_SEGMENTS: Final = 512
 # Segments after the moment of an id in which its event is looked for first.
 _NEAR: Final = 256
+# Missing segments in a row after which a head is not believed that there are more.
+_GAP: Final = 256
 # Segments that a subscriber that lags asks for at once.
 _AHEAD: Final = 4
 _RETRY: Final = 0.5
@@ -209,8 +211,7 @@ class Bus:
 
     async def now(self) -> Cursor:
         """The end of the log."""
-        heads = (await self._kv.scan(keys.HEADS)).entries
-        return {_publisher_of(entry): read_head(entry.value).next for entry in heads}
+        return {publisher: head.next for publisher, head in (await self._read_heads()).items()}
 
     async def stored_cursor(self, consumer: str) -> Cursor | None:
         """What `cursor_op` stored for `consumer`."""
@@ -252,14 +253,28 @@ class Bus:
             lost = head.first - number
             log.warning("events_lost", extra={"of": publisher, "segments": lost, "why": "retention"})
             number = head.first
+        missing = 0
         while number < head.next:
+            if missing > _GAP:
+                missing, skipped = 0, await self._behind_gap(publisher, number, head)
+                log.warning(
+                    "events_lost", extra={"of": publisher, "segments": skipped - number, "why": "gap"}
+                )
+                number = position[publisher] = skipped
+                continue
             wanted = range(number, min(number + _AHEAD, head.next))
             for segment in await self._segments(publisher, wanted, head):
                 number += 1
+                missing = missing + 1 if segment is None else 0
                 position[publisher] = number
                 events = await self._heard(publisher, segment.events) if segment is not None else ()
                 if events:
                     yield events
+
+    async def _behind_gap(self, publisher: str, number: int, head: Head) -> int:
+        """Where to go on: retention was quicker, or the publisher says more than it wrote."""
+        fresh = (await self._read_heads()).get(publisher, head)
+        return fresh.first if number < fresh.first < head.next else head.next
 
     async def _segments(self, publisher: str, numbers: range, head: Head) -> list[Segment | None]:
         if len(numbers) == 1 or (publisher, numbers[-1]) in self._cache:
@@ -274,8 +289,7 @@ class Bus:
         if head is not None and head.inline is not None and number == head.next - 1:
             self._remember(publisher, number, head.inline)
             return head.inline
-        raw = await self._raw_segment(publisher, number)
-        return read_segment(raw) if raw is not None else None
+        return _readable(publisher, await self._raw_segment(publisher, number))
 
     async def _raw_segment(self, publisher: str, number: int) -> bytes | None:
         # The embedded store answers without giving way: who reads much must let others live.
@@ -313,7 +327,14 @@ class Bus:
                 return
             entry = fresh
         before = self._heads.known.get(publisher)
-        self._move(publisher, read_head(entry.value, before.next - 1 if before else None), entry.version)
+        try:
+            head = read_head(entry.value, before.next - 1 if before else None)
+        except Invalid as error:
+            # A node that writes nonsense is not heard any more; the others are.
+            log.warning("head_not_read", extra={"of": publisher, "why": str(error)})
+            self._heads.versions[publisher] = entry.version
+            return
+        self._move(publisher, head, entry.version)
 
     def _move(self, publisher: str, head: Head, version: int) -> None:
         before = self._heads.known.get(publisher)
@@ -526,17 +547,26 @@ class Bus:
     async def _find_within(self, publisher: str, first: int, end: int, event_id: str) -> Event | None:
         # As JSON has it: a segment that cannot hold the id is not decoded.
         needle = orjson.dumps(event_id)
+        missing = 0
         for number in range(first, end):
             raw = await self._raw_segment(publisher, number)
-            if raw is not None and needle in raw:
-                for event in await self._heard(publisher, read_segment(raw).events):
-                    if event.id == event_id:
-                        return event
+            missing = missing + 1 if raw is None else 0
+            if missing > _GAP:
+                return None
+            segment = _readable(publisher, raw) if raw is not None and needle in raw else None
+            for event in await self._heard(publisher, segment.events) if segment else ():
+                if event.id == event_id:
+                    return event
         return None
 
     async def _read_heads(self) -> dict[str, Head]:
-        entries = (await self._kv.scan(keys.HEADS)).entries
-        return {_publisher_of(entry): read_head(entry.value) for entry in entries}
+        found: dict[str, Head] = {}
+        for entry in (await self._kv.scan(keys.HEADS)).entries:
+            try:
+                found[_publisher_of(entry)] = read_head(entry.value)
+            except Invalid as error:
+                log.warning("head_not_read", extra={"of": _publisher_of(entry), "why": str(error)})
+        return found
 
     async def _first_at(self, publisher: str, head: Head, timestamp: float) -> int:
         """The first segment that was written at `timestamp` or later, by bisection."""
@@ -599,6 +629,7 @@ class _Walk:
         self._step = -1 if backwards else 1
         self._number = end - 1 if backwards else first
         self._taken = 0
+        self._missing = 0
         if resume:
             self._number, self._taken = resume
         self._events: tuple[Event, ...] | None = None
@@ -608,9 +639,10 @@ class _Walk:
         return [self._number, self._taken]
 
     async def peek(self) -> Event | None:
-        while self._first <= self._number < self._end:
+        while self._first <= self._number < self._end and self._missing <= _GAP:
             if self._events is None:
                 segment = await self._bus._segment(self.publisher, self._number)  # noqa: SLF001 - its own
+                self._missing = self._missing + 1 if segment is None else 0
                 events = await self._bus._heard(self.publisher, segment.events) if segment else ()  # noqa: SLF001
                 self._events = events if self._step > 0 else events[::-1]
             if self._taken < len(self._events):
@@ -649,6 +681,14 @@ def _resume(after: str | None) -> dict[str, list[int]]:
         return {str(name): [int(place[0]), int(place[1])] for name, place in found.items()}
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise Refused(f"cursor {after!r} is not one that was handed out") from error
+
+
+def _readable(publisher: str, raw: bytes | None) -> Segment | None:
+    try:
+        return None if raw is None else read_segment(raw)
+    except Invalid as error:
+        log.warning("segment_not_read", extra={"of": publisher, "why": str(error)})
+        return None
 
 
 def _publisher_of(entry: Entry) -> str:

@@ -10,8 +10,10 @@ from typing import Any, Final
 import orjson
 
 from olympus.kernel.clock import parse_rfc3339, rfc3339
+from olympus.kernel.errors import Invalid
 from olympus.kernel.events import Event
 
+_NOT_OURS: Final = (ValueError, KeyError, TypeError, AttributeError)
 MAX_INLINE: Final = 8 * 1024
 """A segment up to so many bytes is repeated in the head, which saves its readers a round trip."""
 
@@ -105,7 +107,11 @@ def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:
 
 
 def read_segment(raw: bytes) -> Segment:
-    return _segment(orjson.loads(raw))
+    """Raises Invalid: a node may write what it likes as its own."""
+    try:
+        return _segment(orjson.loads(raw))
+    except _NOT_OURS as exc:
+        raise Invalid(f"not a segment: {exc!r}") from exc
 
 
 def _segment(found: dict[str, Any]) -> Segment:
@@ -123,8 +129,15 @@ def head_bytes(head: Head, last: bytes = b"null") -> bytes:
 
 
 def read_head(raw: bytes, known: int | None = None) -> Head:
-    """`known` is the number of the newest segment that the reader has: no need to decode that one again."""
-    found = orjson.loads(raw)
-    inline = found["inline"]
-    wanted = inline is not None and (known is None or found["next"] - 1 > known)
-    return Head(found["first"], found["next"], found["bytes"], _segment(inline) if wanted else None)
+    """`known` is the number of the newest segment that the reader has: no need to decode that one again.
+
+    Raises Invalid.
+    """
+    try:
+        found = orjson.loads(raw)
+        inline = found["inline"]
+        first, end, size = int(found["first"]), int(found["next"]), int(found["bytes"])
+        wanted = inline is not None and (known is None or end - 1 > known)
+        return Head(first, end, size, _segment(inline) if wanted else None)
+    except _NOT_OURS as exc:
+        raise Invalid(f"not a head: {exc!r}") from exc

@@ -215,6 +215,18 @@ def _published(entry: Entry) -> PublicKey | None:
 def _of_itself(publisher: str, event: Event) -> bool:
     return (
         event.node == publisher
+        and _is_event(event)
         and event.data.get("node", publisher) == publisher
         and event.type.startswith(NODES_TELL)
+    )
+
+
+def _is_event(event: Event) -> bool:
+    """Segments are read as our own wrote them: of a node that may have been taken over, the types are checked."""
+    texts = (event.id, event.type, event.source, event.subject or "", event.cause or "")
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(event.data, dict)
+        and isinstance(event.depth, int)
+        and event.time.tzinfo is not None
     )
