@@ -21,7 +21,16 @@ class Diagnostic:
         return f"{place}: {self.message}"
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that was probably meant, whatever its case."""
+    if len(word) > 100:
+        return None
+    names = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return names[near[0]] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'replicas'?` where one of `known` is near to `word`, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean '{near[0]}'?" if near else ""
+    near = nearest(word, known)
+    return f", did you mean '{near}'?" if near is not None else ""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
+
+from olympus.kernel.diagnostics import did_you_mean
 
 _ALIASES = {
     "@hourly": "0 * * * *",
@@ -21,6 +23,16 @@ _ALIASES = {
     "@monthly": "0 0 1 * *",
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
+}
+
+
+_FIELDS = {
+    "second": "0-59",
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31 that the months have, L or LW",
+    "month": "1-12 or JAN-DEC",
+    "day-of-week": "0-7 or SUN-SAT, 5L, 1#2",
 }
 
 
@@ -46,9 +58,13 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(
-            f"{name!r} is no time zone: write one of the IANA names, as in Europe/Budapest"
-        ) from error
+        hint = did_you_mean(name, _zones(name[:1])) or ": write one of the IANA names, as in Europe/Budapest"
+        raise ValueError(f"{name!r} is no time zone{hint}") from error
+
+
+@lru_cache(maxsize=64)
+def _zones(first: str) -> tuple[str, ...]:
+    return tuple(name for name in available_timezones() if name[:1] == first)
 
 
 @lru_cache(maxsize=4096)
@@ -64,6 +80,15 @@ def parse_cron(expression: str, timezone: str = "UTC") -> Cron:
     zone(timezone)
     try:
         CronSim(plain, datetime(2026, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        raise ValueError(f"cron {expression!r}: {error}") from error
+    except (CronSimError, ValueError) as error:
+        raise ValueError(f"cron {expression!r}: {_wrong(plain, str(error))}") from error
     return Cron(plain, timezone)
+
+
+def _wrong(plain: str, said: str) -> str:
+    """`Bad minute` → which one, and what may stand there."""
+    name = said.removeprefix("Bad ")
+    if name not in _FIELDS:
+        return said
+    at = list(_FIELDS).index(name) - (len(plain.split()) == 5)
+    return f"{name} {plain.split()[at]!r} can't be: {_FIELDS[name]}"

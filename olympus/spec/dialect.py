@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 from jmespath import functions as jmespath_functions
 from jmespath import parser as jmespath_parser
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError
 
 MAX_LENGTH: Final = 2_000
 
@@ -41,18 +41,38 @@ class _Parser(jmespath_parser.Parser):
 def parse(text: str) -> Node:
     """The tree of an expression. Raises ExpressionError."""
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"it is longer than {MAX_LENGTH} characters")
+        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
     if not text.strip():
-        raise ExpressionError("it is empty")
+        raise ExpressionError("the expression is empty")
     plain = _NUMBER.sub(lambda m: m["skip"] or f"`{m['number']}`", text)
     try:
         ast: Node = dict(_Parser().parse(plain).parsed)
     except (JMESPathError, RecursionError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip(" ^")]
-        reason = lines[0] if lines else type(error).__name__
-        hint = " (a name with '-' needs quotes: \"a-b\")" if re.search(r"\w-\w", text) else ""
-        raise ExpressionError(f"{text!r} is no expression: {reason}{hint}") from error
+        raise ExpressionError(f"{_shown(text)} is no expression: {_reason(text, error)}") from error
     return ast
+
+
+def _reason(text: str, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, IncompleteExpressionError):
+        return "it ends too early"
+    bare = re.sub(_QUOTED, "", text)
+    if re.search(r"(?<![=!<>])=(?!=)", bare):
+        return "to compare, write =="
+    if re.search(r"\w-\w", bare):
+        return "a name with '-' needs quotes: \"a-b\""
+    if re.search(r"(?<!&)&(?!&)|\b(and|or|not)\b", bare):
+        return "write && for and, || for or, ! for not"
+    lines = [line for line in str(error).splitlines() if line.strip(" ^")]
+    said = re.sub(r"^(Bad|Invalid) jmespath expression: |^Parse error at column \d+, ", "", lines[0]).rstrip(
+        ":"
+    )
+    return re.sub(r", for expression.*|, token \"(.*)\" .*", r" at '\1'", said[:1].lower() + said[1:])
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "…")
 
 
 # --- as it was written -----------------------------------------------------------------------------------

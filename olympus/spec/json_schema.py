@@ -18,6 +18,7 @@ from jsonschema.validators import extend
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import EMPTY_REGISTRY
 
+from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.loader import Path
 from olympus.spec.regex import search
 
@@ -71,7 +72,11 @@ def _schema_faults(raw: bytes) -> tuple[Fault, ...]:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return (Fault(tuple(error.absolute_path), f"params is no JSON Schema: {error.message}"),)
+        path = tuple(error.absolute_path)
+        if path[-1:] == ("type",) and isinstance(error.instance, str):
+            hint = did_you_mean(error.instance, _TYPES) or f": there are {', '.join(sorted(_TYPES))}"
+            return (Fault(path, f"{error.instance!r} is no type{hint}"),)
+        return (Fault(path, f"params is no JSON Schema: {error.message}"),)
     return tuple(_own_faults(schema, ()))
 
 

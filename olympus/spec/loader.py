@@ -233,7 +233,7 @@ class _Reader:
         if len(self._stack) >= MAX_DEPTH:
             raise _RefusedError(f"nested deeper than {MAX_DEPTH}", mark)
         if self._key is None and type(self._container) is dict:
-            raise _RefusedError("a key has to be a text", mark)
+            raise _RefusedError("a key has to be a text: what begins with { or [ needs quotes", mark)
         container: list[Any] | dict[str, Any] = {} if type(event) is yaml.MappingStartEvent else []
         nodes = self._nodes
         outer, key = self._container, self._key
@@ -347,11 +347,31 @@ def plain_value(text: str) -> Any:
 def _syntax_error(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
-        said = [getattr(error, "problem", None), getattr(error, "context", None)]
-        message = " ".join(str(part) for part in said if part)
-        return Diagnostic(file, mark.line + 1, mark.column + 1, message or "not YAML")
+        return Diagnostic(file, mark.line + 1, mark.column + 1, _problem(text, error, mark))
     bad = next((i for i, c in enumerate(text) if not (c.isprintable() or c in "\n\r\t\x85\ufeff")), None)
     if bad is not None:
         line, column = text.count("\n", 0, bad) + 1, bad - text.rfind("\n", 0, bad)
         return Diagnostic(file, line, column, f"character U+{ord(text[bad]):04X} is not allowed in YAML")
     return Diagnostic(file, 0, 0, " ".join(str(error).split()) or "not YAML")
+
+
+def _problem(text: str, error: Any, mark: Mark) -> str:
+    """What libyaml says, where that began, and what it mostly comes from."""
+    problem = getattr(error, "problem", None) or "not YAML"
+    said = f"{problem} {getattr(error, 'context', None) or ''}".strip()
+    context: Mark = getattr(error, "context_mark", None)
+    if context is not None and (context.line, context.column) != (mark.line, mark.column):
+        said += f" that begins at {context.line + 1}:{context.column + 1}"
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    here = line[mark.column : mark.column + 1]
+    if "cannot start any token" in problem:
+        known = (
+            "indent with spaces, not with tabs" if here == "\t" else f"put what begins with {here} in quotes"
+        )
+        return f"{said}: {known}"
+    if "mapping values are not allowed" in problem:
+        return f"{said}: a text with ': ' in it needs quotes; or the line is indented too far"
+    if "did not find expected" in problem and "{{" in line:
+        return f"{said}: put ${{{{ … }}}} in quotes"
+    return said

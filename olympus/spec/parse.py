@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+import orjson
+from pydantic import ValidationError
 
-from olympus.kernel.diagnostics import Diagnostic, did_you_mean
+from olympus.kernel.diagnostics import Diagnostic, did_you_mean, nearest
+from olympus.spec.annotations import fields, is_required, models_at
 from olympus.spec.catalog import Resource, resource_of
 from olympus.spec.kinds import API_VERSION, KINDS
 from olympus.spec.kinds.base import Spec
 from olympus.spec.kinds.metadata import Metadata
 from olympus.spec.loader import Path, RawDocument
-from olympus.spec.schemas import Flaw, flaws
-from olympus.spec.wording import sentence, shown, what_is
+from olympus.spec.schemas import flaws
+from olympus.spec.wording import either, shown, what_is
+
+MAX_ERRORS: Final = 200
+"""That are shown of a document."""
+MAX_ASKED: Final = 64 * 1024
+"""Bytes of a document of which the schemas are asked as well: they take their time."""
 
 _ENVELOPE: Final = ("apiVersion", "kind", "metadata", "spec")
 
@@ -53,12 +58,15 @@ def _errors(document: RawDocument) -> Iterator[Diagnostic]:
     if not isinstance(value, dict):
         yield _at(document, (), f"a spec is a mapping with {', '.join(_ENVELOPE)}; this is {what_is(value)}")
         return
+    missing = [key for key in _ENVELOPE if key not in value]
     for key in value:
         if key not in _ENVELOPE:
-            yield _at_key(document, (key,), f"unknown field '{key}'{did_you_mean(key, _ENVELOPE)}")
-    for key in _ENVELOPE:
-        if key not in value:
-            yield _at(document, (), f"missing field '{key}'")
+            meant = nearest(key, missing)
+            missing = [one for one in missing if one != meant]
+            hint = f", did you mean '{meant}'?" if meant else f": there are {', '.join(_ENVELOPE)}"
+            yield _at_key(document, (key,), f"unknown field '{key}'{hint}")
+    for key in missing:
+        yield _at(document, (), f"missing field '{key}'")
     if "apiVersion" in value and value["apiVersion"] != API_VERSION:
         yield _at(
             document,
@@ -83,7 +91,7 @@ def _kind(value: Mapping[str, Any]) -> str | None:
 def _schema_errors(document: RawDocument, known: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
     value = document.value
     kind = _kind(value) if isinstance(value, dict) else None
-    if kind is None:
+    if kind is None or len(orjson.dumps(value)) > MAX_ASKED:
         return
     said: dict[tuple[int, int], str] = {}
     for one in known:
@@ -95,14 +103,16 @@ def _schema_errors(document: RawDocument, known: Iterable[Diagnostic]) -> Iterat
             and isinstance(flaw.given, dict)
             and "exactly one of" not in said.get(document.position(flaw.path), "")
         ):
-            yield _at(document, flaw.path, _exclusion(flaw))
+            names = [one["required"][0] for one in flaw.rule]
+            given = [name for name in names if name in flaw.given]
+            # Of a slip in its name something is said already.
+            if given or not any(nearest(key, names) for key in flaw.given):
+                yield _at(document, flaw.path, _exclusion(flaw.path, names, given))
 
 
-def _exclusion(flaw: Flaw) -> str:
-    names = [one["required"][0] for one in flaw.rule]
-    given = [name for name in names if name in flaw.given]
-    last = flaw.path[-1]
-    what = last if isinstance(last, str) else f"an entry of '{flaw.path[-2]}'"
+def _exclusion(path: Path, names: list[str], given: list[str]) -> str:
+    last = path[-1]
+    what = last if isinstance(last, str) else f"an entry of '{path[-2]}'"
     if not given:
         return f"{what} needs exactly one of {', '.join(names)}"
     return f"{what} has {' and '.join(given)}: exactly one of {', '.join(names)} is allowed"
@@ -117,8 +127,12 @@ def _model_errors(
         found = error.errors(include_url=False, include_context=True)
     else:
         return
+    if len(found) > MAX_ERRORS:
+        # Nobody reads more, and to look for what was meant costs time for each.
+        yield _at(document, path, f"{len(found) - MAX_ERRORS} more errors in this document")
+        del found[MAX_ERRORS:]
     by_place: dict[Path, list[Any]] = {}
-    for place, one in _nearest(found, value):
+    for place, one in _without_slips(_nearest(found, value)):
         by_place.setdefault(place, []).append(one)
     for place, errors in by_place.items():
         yield _diagnostic(document, path, model, place, errors)
@@ -143,36 +157,54 @@ def _nearest(found: Iterable[Any], value: object) -> Iterator[tuple[Path, Any]]:
 
 
 def _distance(union: Path, errors: list[tuple[Path, Any]]) -> tuple[bool, int]:
-    """How far a value is from a branch: first whether it is of another shape, then the number of errors."""
+    """How far a value is from a branch: first whether it is of another type, then how many errors there are."""
     here = [one for place, one in errors if place == union]
-    shaped = any(isinstance(one["input"], dict | list) or one["type"] in _SHAPES for one in here)
-    return shaped and all(one["type"] in _WHOLE for one in here), len(errors)
+    return bool(here) and all(one["type"] in _WHOLE for one in here), len(list(_without_slips(errors)))
 
 
-_SHAPES: Final = frozenset({"list_type", "dict_type", "model_type", "model_attributes_type"})
-_WHOLE: Final = _SHAPES | {"string_type", "int_type", "float_type", "bool_type", "literal_error"}
+_WHOLE: Final = frozenset(
+    {"string_type", "int_type", "float_type", "bool_type", "literal_error"}
+    | {"list_type", "dict_type", "model_type", "model_attributes_type"}
+)
+
+
+def _without_slips(errors: Iterable[tuple[Path, Any]]) -> Iterator[tuple[Path, Any]]:
+    """Without the field that is missing because its name was written wrongly: that is one error, not two."""
+    errors = list(errors)
+    missing: dict[Path, list[str]] = {}
+    for place, one in errors:
+        if one["type"] == "missing":
+            missing.setdefault(place[:-1], []).append(str(place[-1]))
+    slips = {
+        (*place[:-1], nearest(str(place[-1]), missing[place[:-1]]))
+        for place, one in errors
+        if one["type"] == "extra_forbidden" and place[:-1] in missing
+    }
+    return (pair for pair in errors if pair[1]["type"] != "missing" or pair[0] not in slips)
 
 
 def _diagnostic(
     document: RawDocument, path: Path, model: type[Spec], place: Path, errors: list[Any]
 ) -> Diagnostic:
-    first, full = errors[0], path + place
+    first, full, last = errors[0], path + place, place[-1] if place else ""
+    owners = models_at(model, place[:-1]) if place else []
     if first["type"] == "extra_forbidden":
-        owner = _models_at(model, place[:-1])
-        known = sorted({field.alias or name for one in owner for name, field in one.model_fields.items()})
-        hint = did_you_mean(str(place[-1]), known) or f": there are {', '.join(known)}"
-        return _at_key(document, full, f"unknown field '{place[-1]}'{hint}")
+        known = sorted({name for one in owners for name in fields(one)})
+        hint = did_you_mean(str(last), known) or f": there are {', '.join(known) or 'none here'}"
+        return _at_key(document, full, f"unknown field '{last}'{hint}")
     if first["type"] == "missing":
-        return _at(document, full[:-1], f"missing field '{place[-1]}'{_of(full[:-1])}")
-    said = " or ".join(dict.fromkeys(map(_said, errors)))
+        return _at(document, full[:-1], f"missing field '{last}'{_of(full[:-1])}")
+    said = _said(errors)
+    if first["input"] is None and owners and not any(is_required(one, str(last)) for one in owners):
+        said += ", or leave the field out"
     return _at_key(document, full, said) if first["loc"][-1:] == (_KEY,) else _at(document, full, said)
 
 
-def _said(error: Mapping[str, Any]) -> str:
-    given = error["input"]
-    if isinstance(given, str) and "${{" in given and error["type"] != "value_error":
+def _said(errors: list[Any]) -> str:
+    given = errors[0]["input"]
+    if isinstance(given, str) and "${{" in given and errors[0]["type"] != "value_error":
         return f"{shown(given)} can't stand here: this has to be written out, without ${{{{ }}}}"
-    return sentence(error)
+    return either(errors)
 
 
 def _real_path(error: Mapping[str, Any], value: Any) -> tuple[Path, tuple[Path, str] | None]:
@@ -197,29 +229,6 @@ def _real_path(error: Mapping[str, Any], value: Any) -> tuple[Path, tuple[Path, 
 _KEY: Final = "[key]"
 
 
-def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
-    """The models that may stand at `path` below `model`."""
-    found: list[type[BaseModel]] = [model]
-    for part in path:
-        fields = [
-            field.annotation
-            for one in found
-            for name, field in one.model_fields.items()
-            if (field.alias or name) == part
-        ]
-        if fields:
-            found = [one for annotation in fields for one in _models_in(annotation)]
-    return found
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if typing.get_origin(annotation) in (list, dict, typing.Union, types.UnionType, Annotated):
-        return [one for argument in typing.get_args(annotation) for one in _models_in(argument)]
-    return []
-
-
 def _at(document: RawDocument, path: Path, message: str) -> Diagnostic:
     line, column = document.position(path)
     return Diagnostic(document.file, line, column, message)
@@ -231,5 +240,7 @@ def _at_key(document: RawDocument, path: Path, message: str) -> Diagnostic:
 
 
 def _of(path: Path) -> str:
-    names = [str(part) for part in path if isinstance(part, str) and part != "spec"]
-    return f" of '{names[-1]}'" if names else ""
+    """` of 'run'`, ` of an entry of 'steps'`."""
+    if len(path) < 2:
+        return f" of '{path[0]}'" if path and path[0] != "spec" else ""
+    return f" of an entry of '{path[-2]}'" if isinstance(path[-1], int) else f" of '{path[-1]}'"

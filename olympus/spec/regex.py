@@ -17,7 +17,10 @@ def compile_pattern(pattern: str) -> re2._Regexp:
         return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-        raise ValueError(f"pattern {pattern!r}: {reason}") from error
+        if any(one in pattern for one in ("(?=", "(?!", "(?<=", "(?<!")):
+            reason += ": there is no look-around, so that every pattern takes linear time"
+        shown = pattern if len(pattern) <= 80 else pattern[:77] + "…"
+        raise ValueError(f"pattern '{shown}': {reason[:200]}") from error
 
 
 def group_names(pattern: str) -> frozenset[str]:

@@ -77,7 +77,11 @@ def _end(text: str, start: int) -> int | None:
 
 
 def has_holes(text: str) -> bool:
-    return _OPEN in text and any(isinstance(piece, Hole) for piece in parse(text))
+    """Also of one that has no end."""
+    try:
+        return _OPEN in text and any(isinstance(piece, Hole) for piece in parse(text))
+    except ExpressionError:
+        return True
 
 
 def render(value: Any, roots: Mapping[str, Any]) -> Any:

@@ -6,7 +6,6 @@ with what is none, they are all filled in before anything is done.
 
 from __future__ import annotations
 
-import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from olympus.kernel.errors import Invalid
+from olympus.spec.annotations import fields, items, models, parts
 from olympus.spec.expression import ExpressionError, compile_value
-from olympus.spec.kinds.base import RENDERED, Holes, Spec, yaml_name
+from olympus.spec.kinds.base import RENDERED, Holes, Spec
 from olympus.spec.loader import Path
 from olympus.spec.template import expressions_in, has_holes, render
 from olympus.spec.wording import sentence
@@ -87,12 +87,12 @@ def _put(raw: Any, path: Path, value: Any) -> Any:
     return {**raw, head: _put(raw[head], rest, value)}
 
 
-def _of_model(models: list[type[BaseModel]], raw: Mapping[str, Any], path: Path) -> Iterator[Blank]:
-    for model in models:
-        fields = _fields(model)
-        if fields.keys() >= raw.keys():
+def _of_model(candidates: list[type[BaseModel]], raw: Mapping[str, Any], path: Path) -> Iterator[Blank]:
+    for model in candidates:
+        known = fields(model)
+        if known.keys() >= raw.keys():
             for key, value in raw.items():
-                yield from _of_type(fields[key], value, (*path, key))
+                yield from _of_type(known[key], value, (*path, key))
             return
 
 
@@ -102,24 +102,14 @@ def _of_type(annotation: Any, value: Any, path: Path) -> Iterator[Blank]:
         if wanted is not None:
             yield Blank(path, value, _adapter(wanted))
     elif isinstance(value, Mapping):
-        yield from _of_model(list(_models(annotation)), value, path)
-        for inner in _items(annotation, dict):
+        yield from _of_model(models(annotation), value, path)
+        for inner in items(annotation, dict):
             for key, one in value.items():
                 yield from _of_type(inner, one, (*path, key))
     elif isinstance(value, list):
-        for inner in _items(annotation, list):
+        for inner in items(annotation, list):
             for index, one in enumerate(value):
                 yield from _of_type(inner, one, (*path, index))
-
-
-@lru_cache(maxsize=256)
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {
-        field.alias or yaml_name(name): Annotated[(field.annotation, *field.metadata)]
-        if field.metadata
-        else field.annotation
-        for name, field in model.model_fields.items()
-    }
 
 
 @lru_cache(maxsize=256)
@@ -127,33 +117,8 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    """The branches of a union, and what stands in an Annotated."""
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        for one in typing.get_args(annotation):
-            yield from _parts(one)
-    elif origin is Annotated:
-        yield annotation
-        yield from _parts(typing.get_args(annotation)[0])
-    else:
-        yield annotation
-
-
 def _templated(annotation: Any) -> Any:
-    for one in _parts(annotation):
+    for one in parts(annotation):
         if typing.get_origin(one) is Annotated and any(isinstance(x, Holes) for x in one.__metadata__):
             return one
     return None
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    for one in _parts(annotation):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            yield one
-
-
-def _items(annotation: Any, container: type) -> Iterator[Any]:
-    for one in _parts(annotation):
-        if typing.get_origin(one) is container:
-            yield typing.get_args(one)[-1]

@@ -78,7 +78,10 @@ def validate_tree(tree: SpecTree, cache: Cache | None = None, revision: str = ""
         frozenset((subject.kind, subject.name) for subject, _ in broken),
         complete=not any(file.cut for file in files),
     )
-    diagnostics += _of_the_whole(whole, pairs, broken)
+    said = {(one.file, one.line, one.column) for one in diagnostics}
+    diagnostics += [
+        one for one in _of_the_whole(whole, pairs, broken) if (one.file, one.line, one.column) not in said
+    ]
     if diagnostics:
         return Report(None, tuple(sorted(set(diagnostics))), spec_files=len(names))
     contents, too_large = _contents(first.values(), tree)
@@ -114,8 +117,8 @@ def _file(tree: SpecTree, name: str, cache: Cache) -> _File:
 
 
 def _read(name: str, content: bytes) -> _File:
-    documents, found = load_documents(name, content)
-    diagnostics = list(found)
+    documents, unreadable = load_documents(name, content)
+    diagnostics = list(unreadable)
     resources: list[tuple[Resource, RawDocument]] = []
     broken: list[tuple[Subject, RawDocument]] = []
     for document in documents:
@@ -127,9 +130,11 @@ def _read(name: str, content: bytes) -> _File:
         elif subject is not None:
             broken.append((subject, document))
         if subject is not None:
-            problems = (*own.check(subject), *expressions.check(subject))
-            diagnostics += [_placed(problem, document) for problem in problems]
-    return _File(tuple(resources), tuple(diagnostics), tuple(broken), cut=bool(found))
+            found = [_placed(one, document) for one in (*own.check(subject), *expressions.check(subject))]
+            # Where the shape is wrong already, one message is enough.
+            said = {(one.line, one.column) for one in errors}
+            diagnostics += [one for one in found if (one.line, one.column) not in said]
+    return _File(tuple(resources), tuple(diagnostics), tuple(broken), cut=bool(unreadable))
 
 
 def _subject(value: object, *, sound: bool) -> Subject | None:

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.duration import PATTERN as DURATION
-from olympus.spec.kinds.base import DNS_LABEL, IDENTIFIER
-from olympus.spec.kinds.metadata import LABEL_KEY, LABEL_VALUE
-
-
-def sentence(error: Mapping[str, Any]) -> str:
-    """Of one of pydantic's `ValidationError.errors()`."""
-    given, context = error.get("input"), error.get("ctx") or {}
-    match error["type"]:
-        case "value_error":
-            return str(context.get("error") or error["msg"])
-        case "literal_error":
-            words = str(context["expected"])
-            known = [word.strip("' ") for word in words.replace(" or ", ", ").split(",")]
-            return f"{shown(given)} is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
-        case "string_pattern_mismatch":
-            return f"{shown(given)} {_PATTERNS.get(context['pattern'], 'has not the form ' + context['pattern'])}"
-        case kind if kind in _TYPES and given is None:
-            return f"this is empty: write {_TYPES[kind]}, or leave the field out"
-        case kind if kind in _TYPES:
-            hint = ": put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
-            return f"{shown(given)} is {what_is(given)}, not {_TYPES[kind]}{hint}"
-        case "too_short" | "string_too_short":
-            return f"this is empty: at least {context['min_length']} is needed"
-        case "greater_than_equal":
-            return f"{shown(given)} is too small: {context['ge']} at least"
-    return f"{shown(given)}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
+from olympus.spec.kinds.base import DNS_LABEL, IDENTIFIER, WORDS
 
 _TYPES: Final = {
     "string_type": "a text",
@@ -47,17 +21,105 @@ _TYPES: Final = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+_SAID_TRUE: Final = frozenset({"true", "yes", "on", "y"})
+_SAID_FALSE: Final = frozenset({"false", "no", "off", "n"})
 
-_PATTERNS: Final = {
-    DNS_LABEL: "is no name: use a-z, 0-9 and '-', up to 63 characters",
-    IDENTIFIER: "can't be named in expressions: use a-z, 0-9 and '_', beginning with a letter",
-    LABEL_KEY: "is no label: use letters, digits, '-', '_' and '.', after a prefix with '/' if need be",
-    LABEL_VALUE: "is no label's value: use letters, digits, '-', '_' and '.'",
-    DURATION: "is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m",
-    r"^[^/\x00][^\x00]*$": "is no path within the specs repository: it must not begin with '/'",
-    r"^/[^\x00]*$": "is no absolute path: it has to begin with '/'",
-    r"^(https?://|\$\{\{)": "is no URL: it has to begin with http:// or https://",
-}
+
+def sentence(error: Mapping[str, Any]) -> str:
+    """Of one of pydantic's `ValidationError.errors()`."""
+    given, context = error.get("input"), error.get("ctx") or {}
+    match error["type"]:
+        case "value_error":
+            return str(context.get("error") or error["msg"])
+        case kind if given is None and (wanted := _wanted(error)):
+            return f"this is empty: write {wanted}"
+        case "literal_error":
+            known = _choices(error)
+            return f"{shown(given)} is not one of {', '.join(known)}{did_you_mean(str(given), known)}"
+        case "string_pattern_mismatch":
+            return _malformed(str(given), context["pattern"])
+        case kind if kind in _TYPES:
+            return f"{shown(given)} is {what_is(given)}, not {_TYPES[kind]}{_instead(given, kind)}"
+    return _out_of_bounds(error["type"], given, context) or (
+        f"{shown(given)}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    )
+
+
+def _out_of_bounds(kind: str, given: object, context: Mapping[str, Any]) -> str | None:
+    match kind:
+        case "too_short" | "string_too_short":
+            return f"this is empty: at least {context['min_length']} is needed"
+        case "too_long":
+            return f"this has {context['actual_length']} entries, {context['max_length']} are allowed"
+        case "string_too_long":
+            return f"{shown(given)} has {len(str(given))} characters, {context['max_length']} are allowed"
+        case "greater_than_equal":
+            return f"{shown(given)} is too small: {context['ge']:g} at least"
+        case "greater_than":
+            return f"{shown(given)} is too small: it has to be more than {context['gt']:g}"
+    return None
+
+
+def either(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Of the errors of all branches of a union, at one place."""
+    wanted = list(dict.fromkeys(filter(None, map(_wanted, errors))))
+    said = list(dict.fromkeys(map(sentence, errors)))
+    if len(said) == 1 or len(wanted) < len(said):
+        return " or ".join(said)
+    given = errors[0].get("input")
+    if given is None:
+        return f"this is empty: write {' or '.join(wanted)}"
+    return f"{shown(given)} is neither {' nor '.join(wanted)}"
+
+
+def _wanted(error: Mapping[str, Any]) -> str | None:
+    """What the type of a field is, where another one was given."""
+    if error["type"] == "literal_error":
+        known = _choices(error)
+        return f"'{known[0]}'" if len(known) == 1 else f"one of {', '.join(known)}"
+    return _TYPES.get(error["type"])
+
+
+def _choices(error: Mapping[str, Any]) -> list[str]:
+    words = str(error["ctx"]["expected"])
+    return [word.strip("' ") for word in words.replace(" or ", ", ").split(",")]
+
+
+def _malformed(given: str, pattern: str) -> str:
+    said = f"{shown(given)} {WORDS.get(pattern, 'has not the form ' + pattern)}"
+    if pattern not in (DNS_LABEL, IDENTIFIER):
+        return said
+    joint = "-" if pattern == DNS_LABEL else "_"
+    parts = "".join(one if one.isascii() and one.isalnum() else " " for one in given.lower()).split()
+    meant = joint.join(parts)
+    fits = meant and len(meant) <= 63 and (pattern == DNS_LABEL or meant[0].isalpha())
+    return f"{said}; did you mean '{meant}'?" if fits else said
+
+
+def _instead(given: object, kind: str) -> str:
+    """What to write, where that is plain."""
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return ": put it in quotes"
+    if kind == "list_type" and isinstance(given, dict):
+        return ": begin it with '- ', or put it in [ ]"
+    if not isinstance(given, str):
+        return ""
+    if kind == "bool_type" and given.lower() in _SAID_TRUE | _SAID_FALSE:
+        return f": write {'true' if given.lower() in _SAID_TRUE else 'false'}, without quotes"
+    if kind in ("int_type", "float_type") and given.strip().lstrip("-").isdigit():
+        return ": write it without quotes"
+    if kind == "list_type" and 0 < len(given) <= 60:
+        return f": write {_as_list(given)}"
+    return ""
+
+
+def _as_list(given: str) -> str:
+    try:
+        words = shlex.split(given)
+    except ValueError:
+        words = [given]
+    plain = [one if one and not set(one) & set(",[]{}:#'\"&*!|>%@`") else json.dumps(one) for one in words]
+    return f"[{', '.join(plain)}]"
 
 
 def shown(value: object) -> str:

@@ -111,9 +111,7 @@ def main() -> None:
         "PyYAML's CSafeLoader, a tenth": rate(
             lambda: [list(yaml.load_all(data, yaml.CSafeLoader)) for data in sample.values()], 100 * A_FILE
         ),
-        "read": rate(
-            lambda: [load_documents(name, data) for name, data in files.items()], DOCUMENTS
-        ),
+        "read": rate(lambda: [load_documents(name, data) for name, data in files.items()], DOCUMENTS),
         "parse: models and digest": rate(
             lambda: [parse_document(document) for document in loaded], DOCUMENTS
         ),

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final, TypeAlias
-
-from pydantic import BaseModel
+from typing import Final, TypeAlias
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.checks.own import needs_of
-from olympus.spec.checks.problem import Problem, Subject, as_far, texts
-from olympus.spec.event_data import EVENT_DATA
-from olympus.spec.expression import Condition, ExpressionError, compile_condition, compile_value
+from olympus.spec.checks.known import known_at
+from olympus.spec.checks.problem import Problem, Subject, as_far, found, texts
+from olympus.spec.expression import ExpressionError, Leaf, compile_condition, compile_value
 from olympus.spec.loader import Path
 from olympus.spec.template import expressions_in, has_holes
 
@@ -52,6 +49,15 @@ _PLACES: Final[Mapping[str, tuple[tuple[tuple[str, ...], Roots, Roots], ...]]] =
     ),
 }
 
+_EVENT_PATHS: Final = (
+    ("correlate", "by"),
+    ("correlate", "by", "*"),
+    ("correlate", "distinct", "field"),
+    ("limits", "by"),
+)
+"""Where a Rule names a part of its events, below its spec."""
+_OF_MATCH: Final = frozenset({"node", "watch", "name", "severity", "source", "line", "groups"})
+
 # fmt: off
 _SHELLS: Final = frozenset({
     "sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "python", "pypy", "perl", "ruby", "node", "nodejs",
@@ -84,11 +90,11 @@ def _template(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
         yield Problem(path, message)
         return
     try:
-        found = list(expressions_in(text))
+        expressions = {expression for _, expression in expressions_in(text)}
     except ExpressionError as error:
         yield Problem(path, str(error))
         return
-    for _, expression in found:
+    for expression in sorted(expressions):
         yield from _expression(subject, path, expression, _roots(subject.kind, path)[1])
 
 
@@ -99,7 +105,7 @@ def _expression(subject: Subject, path: Path, text: str, known: Roots) -> Iterat
         yield Problem(path, str(error))
         return
     yield from _unknown_roots(path, value.roots(), known)
-    yield from _steps_and_params(subject, path, value.paths())
+    yield from _names(subject, path, value.paths())
 
 
 def _condition(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
@@ -112,23 +118,32 @@ def _condition(subject: Subject, path: Path, text: str) -> Iterator[Problem]:
         yield Problem(path, str(error))
         return
     yield from _unknown_roots(path, condition.roots(), _roots(subject.kind, path)[0])
-    yield from _steps_and_params(subject, path, condition.paths())
-    event = _event_of(subject, path)
-    if event is not None:
-        yield from _fits_event(path, condition, event)
+    yield from _names(subject, path, condition.paths(), condition.leaves())
 
 
 def _paths(subject: Subject) -> Iterator[Problem]:
     """Plain expressions that are neither conditions nor templates: by, dedupe, field."""
     spec = subject.spec
-    if subject.kind == "Webhook" and "dedupe" in spec:
-        yield from _expression(subject, ("spec", "dedupe"), spec["dedupe"], _roots("Webhook", ("spec",))[0])
-    if subject.kind == "Rule":
-        by = (spec.get("correlate") or {}).get("by")
-        for text in by if isinstance(by, list) else [by] if by else []:
-            yield from _expression(subject, ("spec", "correlate", "by"), text, ATTRIBUTES)
-        if (spec.get("limits") or {}).get("by"):
-            yield from _expression(subject, ("spec", "limits", "by"), spec["limits"]["by"], ATTRIBUTES)
+    if subject.kind == "Webhook":
+        for path, text in found(spec, ("dedupe",)):
+            yield from _expression(subject, path, text, _roots("Webhook", ("spec",))[0])
+    elif subject.kind == "Rule":
+        for pattern in _EVENT_PATHS:
+            for path, text in found(spec, pattern):
+                if isinstance(text, str):
+                    yield from _expression(subject, path, text, ATTRIBUTES)
+    elif subject.kind == "LogWatch":
+        for path, text in found(spec, ("match", "*", "threshold", "by", "*")):
+            yield from _expression(subject, path, text, _OF_MATCH)
+
+
+def _names(
+    subject: Subject, path: Path, paths: Collection[tuple[str, ...]], leaves: Collection[Leaf] = ()
+) -> Iterator[Problem]:
+    yield from _steps_and_params(subject, path, paths)
+    for known in known_at(subject, path):
+        for fault in known.faults(paths, leaves):
+            yield Problem(path, fault)
 
 
 def _unknown_roots(path: Path, used: Collection[str], known: Roots) -> Iterator[Problem]:
@@ -163,22 +178,15 @@ def _steps_and_params(subject: Subject, path: Path, paths: Collection[tuple[str,
 
 
 def _step_is_before(subject: Subject, path: Path, name: str) -> Iterator[Problem]:
-    graph = needs_of(subject.spec["steps"])
-    if name not in graph:
-        yield Problem(path, f"there is no step '{name}'{did_you_mean(name, graph)}")
+    graph = subject.graph
+    if name not in graph.needs:
+        yield Problem(path, f"there is no step '{name}'{did_you_mean(name, graph.needs)}")
         return
     if path[1:2] != ("steps",):
         return
     here = subject.spec["steps"][path[2]]["name"]
-    before: set[str] = set()
-    ahead = list(graph.get(here, ()))
-    while ahead:
-        one = ahead.pop()
-        if one not in before:
-            before.add(one)
-            ahead.extend(graph.get(one, ()))
     # A verify is asked after its own step.
-    if name not in before and not (name == here and path[-1] == "verify"):
+    if name not in graph.before(here) and not (name == here and path[-1] == "verify"):
         yield Problem(path, f"step '{name}' does not run before '{here}': name it in needs")
 
 
@@ -193,75 +201,29 @@ def _code(subject: Subject) -> Iterator[Problem]:
 
 
 def _code_in(path: Path, argv: list[str] | None) -> Iterator[Problem]:
-    for index, argument in enumerate(argv or ()):
+    words = argv or []
+    for index, argument in enumerate(words):
         if "${{" not in argument or not has_holes(argument) or index == 0:
             continue
-        flag = (argv or [])[index - 1]
-        before = (argv or [])[: index - 1]
-        short = (
-            flag.startswith("-")
-            and not flag.startswith("--")
-            and flag.endswith(("c", "e"))
-            and len(flag) <= 5
-        )
-        runs = any(
-            PurePosixPath(one).name.rstrip("0123456789.") in _SHELLS or has_holes(one) for one in before
-        )
-        if runs and (flag in _CODE_FLAGS or short):
-            message = (
-                f"${{{{ }}}} may not stand behind {flag}: what it yields would be run. "
-                "Give it as a further argument, or by the step's env"
-            )
-            yield Problem((*path, index), message)
+        # `-c CODE`, and `-cCODE` or `--command=CODE`.
+        joined = argument[: argument.index("${{")].partition("=")[0]
+        for flag, before in ((words[index - 1], words[: index - 1]), (joined, words[:index])):
+            if _takes_code(flag) and any(map(_may_run_code, before)):
+                message = (
+                    f"${{{{ }}}} may not stand behind {flag}: what it yields would be run. "
+                    "Give it as a further argument, or by the step's env"
+                )
+                yield Problem((*path, index), message)
 
 
-def _event_of(subject: Subject, path: Path) -> str | None:
-    """The type of the events that a `where` looks at."""
-    if path[-1] != "where":
-        return None
-    value: Any = subject.spec
-    for part in path[1:-1]:
-        value = value[part]
-    event = value.get("event") if isinstance(value, Mapping) else None
-    return event if isinstance(event, str) else None
+def _takes_code(flag: str) -> bool:
+    if flag.startswith("--"):
+        return flag in _CODE_FLAGS
+    return flag in _CODE_FLAGS or (flag.startswith("-") and flag.endswith(("c", "e")) and len(flag) <= 5)
 
 
-def _fits_event(path: Path, condition: Condition, event: str) -> Iterator[Problem]:
-    model = EVENT_DATA.get(event)
-    if model is None:
-        return
-    for one in condition.paths():
-        if one[0] != "data" or len(one) < 2:
-            continue
-        known = {field.alias or name: field for name, field in model.model_fields.items()}
-        if one[1] not in known:
-            hint = did_you_mean(one[1], known) or f": it has {', '.join(known)}"
-            yield Problem(path, f"the data of {event} has no '{one[1]}'{hint}")
-    for leaf in condition.leaves():
-        yield from _fits_type(path, leaf.text, leaf, model)
-
-
-def _fits_type(path: Path, text: str, leaf: Any, model: type[BaseModel]) -> Iterator[Problem]:
-    if leaf.operator is None:
-        return
-    for side, other in ((leaf.left, leaf.right), (leaf.right, leaf.left)):
-        paths = side.paths()
-        if other.ast["type"] != "literal" or side.ast["type"] != "subexpression" or len(paths) != 1:
-            continue
-        field = next(
-            (
-                f
-                for n, f in model.model_fields.items()
-                if len(paths[0]) == 2 and (f.alias or n) == paths[0][1]
-            ),
-            None,
-        )
-        wanted = {str: (str,), int: (int, float), bool: (bool,)}.get(field.annotation) if field else None  # type: ignore[arg-type]
-        literal = other.ast["value"]
-        is_bool = isinstance(literal, bool)
-        if wanted and (is_bool != (wanted == (bool,)) or not isinstance(literal, wanted)):
-            names = {(str,): "a text", (int, float): "a number", (bool,): "true or false"}
-            yield Problem(path, f"{text}: {side.text} is {names[wanted]}, {other.text} is not")
+def _may_run_code(word: str) -> bool:
+    return PurePosixPath(word).name.rstrip("0123456789.") in _SHELLS or has_holes(word)
 
 
 def _is_condition(path: Path) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from olympus.kernel.diagnostics import did_you_mean
+from olympus.spec.checks.graph import cycle_in
+from olympus.spec.checks.known import event_fields
 from olympus.spec.checks.problem import Problem, Subject, as_far
 from olympus.spec.cron import parse_cron, zone
 from olympus.spec.json_schema import schema_faults
@@ -18,21 +18,20 @@ from olympus.spec.regex import compile_pattern, group_names
 def check(subject: Subject) -> Iterator[Problem]:
     """All of it for one document."""
     if subject.kind in _CHECKS:
-        yield from as_far(subject, _CHECKS[subject.kind](subject.spec))
+        yield from as_far(subject, _CHECKS[subject.kind](subject))
 
 
-def _schedule(raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _schedule(subject: Subject) -> Iterator[Problem]:
+    raw = subject.spec
     zone_name = raw.get("timezone", "UTC")
     bad_zone = list(_tried(("spec", "timezone"), zone, zone_name))
     yield from bad_zone
     if "cron" in raw:
         yield from _tried(("spec", "cron"), parse_cron, raw["cron"])
-    for name in ("at", "until"):
-        if name in raw:
-            yield from _tried(("spec", name), datetime.fromisoformat, raw[name])
 
 
-def _log_watch(raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _log_watch(subject: Subject) -> Iterator[Problem]:
+    raw = subject.spec
     for key, pattern in (raw.get("multiline") or {}).items():
         yield from _tried(("spec", "multiline", key), compile_pattern, pattern)
     names: set[str] = set()
@@ -56,7 +55,27 @@ def _log_watch(raw: Mapping[str, Any]) -> Iterator[Problem]:
                     yield Problem((*path, "types", group), message, at_key=True)
 
 
-def _pipeline(raw: Mapping[str, Any]) -> Iterator[Problem]:
+def _rule(subject: Subject) -> Iterator[Problem]:
+    raw = subject.spec
+    for name, ask in (raw.get("ask") or {}).items():
+        pattern = (ask.get("argos") or {}).get("pattern")
+        if pattern is not None and "${{" not in pattern:
+            yield from _tried(("spec", "ask", name, "argos", "pattern"), compile_pattern, pattern)
+
+
+def _rule_test(subject: Subject) -> Iterator[Problem]:
+    raw = subject.spec
+    for index, given in enumerate(raw["given"]):
+        known = event_fields(given["event"])
+        for name in given.get("data") or ():
+            if known and name not in known:
+                hint = did_you_mean(name, known) or f": it has {', '.join(known)}"
+                message = f"the data of {given['event']} has no '{name}'{hint}"
+                yield Problem(("spec", "given", index, "data", name), message, at_key=True)
+
+
+def _pipeline(subject: Subject) -> Iterator[Problem]:
+    raw = subject.spec
     if raw.get("params") is not None:
         yield from _params_schema(raw["params"])
     steps: list[Mapping[str, Any]] = raw["steps"]
@@ -76,7 +95,7 @@ def _pipeline(raw: Mapping[str, Any]) -> Iterator[Problem]:
             if name not in saved:
                 message = f"no step saves the artifact '{name}'{did_you_mean(name, saved)}"
                 yield Problem((*path, "artifacts", "load", name), message, at_key=True)
-    cycle = cycle_in(needs_of(steps))
+    cycle = cycle_in(subject.graph.needs)
     if cycle:
         message = f"steps need each other in a circle: {' → '.join(cycle)}"
         yield Problem(("spec", "steps", names[cycle[0]], "needs"), message)
@@ -91,28 +110,6 @@ def _params_schema(schema: Any) -> Iterator[Problem]:
         yield Problem(("spec", "params", *fault.path), fault.message)
 
 
-def needs_of(steps: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """What each step waits for: its needs, or the step before it; a handler waits for all before it."""
-    out: dict[str, tuple[str, ...]] = {}
-    before: list[str] = []
-    for step in steps:
-        implied = before[-1:] if step.get("on", "success") == "success" else before
-        needs = step.get("needs")
-        out[step["name"]] = tuple(implied if needs is None else needs)
-        before.append(step["name"])
-    return out
-
-
-def cycle_in(graph: Mapping[str, Sequence[str]]) -> list[str]:
-    """A circle, its first name again at its end; empty where there is none."""
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        # The sorter names them from what is needed to what needs it.
-        return list(reversed(error.args[1]))
-    return []
-
-
 def _tried(path: Path, parse: Callable[..., Any], value: object) -> Iterator[Problem]:
     try:
         parse(value)
@@ -120,10 +117,11 @@ def _tried(path: Path, parse: Callable[..., Any], value: object) -> Iterator[Pro
         yield Problem(path, str(error))
 
 
-_CHECKS: Final[dict[str, Callable[[Mapping[str, Any]], Iterator[Problem]]]] = {
+_CHECKS: Final[dict[str, Callable[[Subject], Iterator[Problem]]]] = {
     "Schedule": _schedule,
     "Window": _schedule,
-    "Silence": _schedule,
+    "Rule": _rule,
+    "RuleTest": _rule_test,
     "LogWatch": _log_watch,
     "Pipeline": _pipeline,
 }

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.catalog import Ref, Resource
-from olympus.spec.checks.own import cycle_in
-from olympus.spec.checks.problem import Problem, Subject, Whole, as_far
-from olympus.spec.loader import Path
+from olympus.spec.checks.graph import cycle_in
+from olympus.spec.checks.problem import Problem, Subject, Whole, as_far, found
+
+MAX_CIRCLES: Final = 20
+"""That are shown."""
 
 # Kind → [(where below its spec a name stands, the kind that it is of)]. `*` is any index or key.
 _NAMES: Final[Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
@@ -76,6 +78,8 @@ def check(subject: Subject, whole: Whole) -> Iterator[Problem]:
     yield from as_far(subject, _named(subject, whole))
     yield from as_far(subject, _files(subject, whole))
     yield from as_far(subject, _secrets(subject, whole))
+    if subject.kind == "RuleTest":
+        yield from as_far(subject, _rule_test(subject, whole))
 
 
 def check_circles(whole: Whole) -> Iterator[tuple[Ref, Problem]]:
@@ -89,59 +93,71 @@ def check_circles(whole: Whole) -> Iterator[tuple[Ref, Problem]]:
         ("Service", services, "dependsOn", "depend on"),
         ("Pipeline", pipelines, "steps", "call"),
     ):
-        cycle = cycle_in(graph)
-        resource = whole.catalog.get(kind, cycle[0]) if cycle else None
-        if resource is not None:
+        left = graph
+        for _ in range(MAX_CIRCLES):
+            cycle = cycle_in(left)
+            resource = whole.catalog.get(kind, cycle[0]) if cycle else None
+            if resource is None:
+                break
             message = f"{kind.lower()}s {verb} each other in a circle: {' → '.join(cycle)}"
             yield resource.ref, Problem(("spec", field), message)
+            left = {name: needs for name, needs in left.items() if name not in cycle}
 
 
 def used_files(kind: str, spec: Mapping[str, Any]) -> list[str]:
     """The files of the tree that a resource needs."""
-    found = (value for pattern in _FILES.get(kind, ()) for _, value in _at(spec, pattern))
-    return [value for value in found if isinstance(value, str)]
+    names = (value for pattern in _FILES.get(kind, ()) for _, value in found(spec, pattern))
+    return [name for name in names if isinstance(name, str)]
 
 
 def _named(subject: Subject, whole: Whole) -> Iterator[Problem]:
     for pattern, wanted in _NAMES.get(subject.kind, ()):
-        for path, name in _at(subject.spec, pattern):
+        for path, name in found(subject.spec, pattern):
             if isinstance(name, str) and "${{" not in name and whole.lacks(wanted, name):
                 yield Problem(path, whole.missing(wanted, name))
 
 
 def _files(subject: Subject, whole: Whole) -> Iterator[Problem]:
     for pattern in _FILES.get(subject.kind, ()):
-        for path, name in _at(subject.spec, pattern):
+        for path, name in found(subject.spec, pattern):
             if ".." in name.split("/"):
                 yield Problem(path, f"'{name}' would leave the specs repository")
             elif name not in whole.paths:
-                hint = did_you_mean(name, whole.paths)
+                hint = whole.guess(name, whole.paths)
                 yield Problem(path, f"there is no file '{name}' in the specs repository{hint}")
 
 
 def _secrets(subject: Subject, whole: Whole) -> Iterator[Problem]:
     for pattern, field in _SECRETS.get(subject.kind, ()):
-        for path, name in _at(subject.spec, pattern):
+        for path, name in found(subject.spec, pattern):
             secret = whole.catalog.get("Secret", name)
             if secret is not None and subject.name not in getattr(secret.spec, field):
                 yield Problem(path, _not_allowed(secret, field, subject.name))
 
 
+def _rule_test(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    """Answers that the rule asks for, params that the pipelines have."""
+    rule = whole.catalog.get("Rule", subject.spec["rule"])
+    if rule is not None:
+        asked = rule.spec.ask
+        for name in subject.spec.get("answers") or ():
+            if name not in asked:
+                message = f"rule '{rule.name}' does not ask for '{name}'{did_you_mean(name, asked)}"
+                yield Problem(("spec", "answers", name), message, at_key=True)
+    for path, expected in (*found(subject.spec, ("expect", "*")), *found(subject.spec, ("never", "*"))):
+        pipeline = whole.catalog.get("Pipeline", expected.get("run", ""))
+        params: dict[str, Any] = (
+            {"additionalProperties": True} if pipeline is None else pipeline.spec.params or {}
+        )
+        if "additionalProperties" in params:
+            continue
+        known: Mapping[str, Any] = params.get("properties") or {}
+        for name in expected.get("params") or ():
+            if name not in known:
+                message = f"pipeline '{expected['run']}' has no param '{name}'{did_you_mean(name, known)}"
+                yield Problem((*path, "params", name), message, at_key=True)
+
+
 def _not_allowed(secret: Resource, field: str, user: str) -> str:
     place = f"{secret.file}:{secret.line}"
     return f"secret '{secret.name}' may not be used here: add '{user}' to its {field} ({place})"
-
-
-def _at(raw: Mapping[str, Any], pattern: tuple[str, ...]) -> Iterator[tuple[Path, Any]]:
-    """What stands at `pattern` below spec."""
-    found: list[tuple[Path, Any]] = [(("spec",), raw)]
-    for part in pattern:
-        after: list[tuple[Path, Any]] = []
-        for path, value in found:
-            if isinstance(value, Mapping):
-                keys = value if part == "*" else [part] if part in value else []
-                after += [((*path, key), value[key]) for key in keys]
-            elif isinstance(value, list) and part == "*":
-                after += [((*path, index), one) for index, one in enumerate(value)]
-        found = after
-    yield from found

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from olympus.spec.kinds.base import (
     AbsolutePath,
     Condition,
     EnvName,
     Json,
+    MomentText,
     Name,
     Nodes,
     SelectorText,
     Spec,
     Text,
     exactly_one,
+    formed,
 )
 
 
@@ -28,7 +30,7 @@ class Hmac(Spec):
     """Hex SHA-256 of the body, keyed, in a header."""
 
     secret: Name
-    header: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+    header: Annotated[str, formed(r"^[a-z0-9_]+$", "is written in lower case, with '_' for '-': x_signature")]
     """Lower case with '_': `x_signature`."""
 
 
@@ -114,8 +116,5 @@ class SilenceSpec(Spec):
 
     rules: list[Name] = Field(default_factory=list)
     nodes: Nodes = Nodes()
-    until: Annotated[
-        str,
-        StringConstraints(pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?$"),
-    ]
+    until: MomentText
     reason: Text

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, StringConstraints
-
-from olympus.spec.kinds.base import Json, Spec, Text
+from olympus.spec.kinds.base import DateText, Json, Spec, Text
 
 
 class Relation(Spec):
@@ -19,6 +17,6 @@ class AssetSpec(Spec):
     owner: str | None = None
     location: str | None = None
     serial: str | None = None
-    expires: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
+    expires: DateText | None = None
     relations: list[Relation] = Field(default_factory=list)
     fields: dict[str, Json] = Field(default_factory=dict)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -84,6 +86,16 @@ class Spec(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+WORDS: Final[dict[str, str]] = {}
+"""Pattern → what is said of a text that has not its form. Filled by `formed`."""
+
+
+def formed(pattern: str, words: str, **limits: int) -> StringConstraints:
+    """A form of texts, and what is said of those that have it not: `'x y' <words>`."""
+    WORDS[pattern] = words
+    return StringConstraints(pattern=pattern, max_length=limits.get("max_length"))
+
+
 RENDERED: Final = object()
 """The context of a validation in which no `${{ }}` is left: what still looks like one came from outside."""
 
@@ -138,28 +150,73 @@ def _duration(text: str) -> str:
     return text
 
 
+def _unit(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit: write {value}s, {value}m or {value}h")
+    return value
+
+
+def _lasting(text: str) -> str:
+    if not parse_duration(text):
+        raise ValueError(f"{text!r} is no time at all: it has to be longer")
+    return text
+
+
+def port_of(text: str) -> str:
+    """The text, if it ends with a port. Raises ValueError."""
+    if not 0 < int(text.rpartition(":")[2]) < 65536:
+        raise ValueError(f"{text!r} has no port from 1 to 65535")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no moment: {error}") from error
+    return text
+
+
+def _date(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date: {error}") from error
+    return text
+
+
 def _selector(text: str) -> str:
     parse_selector(text)
     return text
 
 
 Name: TypeAlias = Annotated[
-    str, StringConstraints(pattern=DNS_LABEL), Field(description="A DNS label: a-z, 0-9 and '-'.")
+    str,
+    formed(DNS_LABEL, "is no name: use a-z, 0-9 and '-', up to 63 characters"),
+    Field(description="A DNS label: a-z, 0-9 and '-'."),
 ]
 
 Identifier: TypeAlias = Annotated[
-    str, StringConstraints(pattern=IDENTIFIER), Field(description="What expressions name: a-z, 0-9 and '_'.")
+    str,
+    formed(IDENTIFIER, "can't be named in expressions: use a-z, 0-9 and '_', beginning with a letter"),
+    Field(description="What expressions name: a-z, 0-9 and '_'."),
 ]
 
 Duration: TypeAlias = Annotated[
     str,
-    StringConstraints(pattern=PATTERN),
+    formed(PATTERN, "is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m"),
     AfterValidator(_duration),
     Field(description="A duration: 500ms, 10s, 5m, 2h, 1d or 1h30m."),
+    BeforeValidator(_unit),
 ]
 
+Lasting: TypeAlias = Annotated[Duration, AfterValidator(_lasting)]
+"""A duration that is longer than nothing."""
+
 Percentage: TypeAlias = Annotated[
-    str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$"), Field(description="A percentage: 20%.")
+    str,
+    formed(r"^(100|[1-9]?[0-9])%$", "is no percentage: write 0% to 100%"),
+    Field(description="A percentage: 20%."),
 ]
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
@@ -182,25 +239,65 @@ SelectorText: TypeAlias = Annotated[
 
 EventType: TypeAlias = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(\*)?$", max_length=255),
+    formed(
+        r"^[A-Za-z0-9][A-Za-z0-9_.-]*(\*)?$",
+        "is no type of events: use letters, digits, '.', '-' and '_', with a '*' at the end for all that begin so",
+        max_length=255,
+    ),
     Field(description="An event's type, or its beginning with '*'."),
 ]
 
-EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-HeaderName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-UserName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_.-]{0,31}\$?$")]
-AbsolutePath: TypeAlias = Annotated[str, StringConstraints(pattern=r"^/[^\x00]*$")]
-RelativePath: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/\x00][^\x00]*$")]
+EnvName: TypeAlias = Annotated[
+    str,
+    formed(
+        r"^[A-Za-z_][A-Za-z0-9_]*$",
+        "is no name for an environment variable: use letters, digits and '_', not beginning with a digit",
+    ),
+]
+HeaderName: TypeAlias = Annotated[
+    str, formed(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "is no name of a header: no spaces, no colon")
+]
+UserName: TypeAlias = Annotated[
+    str,
+    formed(
+        r"^[a-z_][a-z0-9_.-]{0,31}\$?$",
+        "is no name of a user or group: use a-z, 0-9, '_', '.' and '-', up to 32 characters",
+    ),
+]
+AbsolutePath: TypeAlias = Annotated[
+    str, formed(r"^/[^\x00]*$", "is no absolute path: it has to begin with '/'")
+]
+RelativePath: TypeAlias = Annotated[
+    str,
+    formed(r"^[^/\x00][^\x00]*$", "is no relative path: it must not begin with '/', nor be empty"),
+]
+HostPort: TypeAlias = Annotated[
+    str,
+    formed(
+        r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d{1,5}$", "is no address: write host:port, as in 127.0.0.1:22"
+    ),
+    AfterValidator(port_of),
+]
 Json: TypeAlias = Any
 Argv: TypeAlias = Annotated[list[str], Field(min_length=1)]
-HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^(https?://|\$\{\{)")]
-
+HttpUrl: TypeAlias = Annotated[
+    str, formed(r"^(https?://|\$\{\{)", "is no URL: it has to begin with http:// or https://")
+]
 
 MomentText: TypeAlias = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?$"),
+    formed(
+        r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?$",
+        "is no moment: write 2026-12-24T20:00:00, with or without Z or an offset at its end",
+    ),
+    AfterValidator(_moment),
 ]
-"""`2026-12-24T20:00:00`, with or without an offset."""
+
+DateText: TypeAlias = Annotated[
+    str,
+    formed(r"^\d{4}-\d\d-\d\d$", "is no date: write 2027-01-31"),
+    AfterValidator(_date),
+]
 
 
 class Nodes(Spec):

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import model_validator
 
 from olympus.spec.kinds.base import (
     AbsolutePath,
     Argv,
     Condition,
     Duration,
+    HostPort,
     HttpUrl,
+    Lasting,
     Nodes,
     Spec,
     exactly_one,
 )
 
-VALUES: Final = {
-    "disk": ("used_percent", "free_bytes"),
-    "load": ("one", "five", "fifteen"),
-    "memory": ("used_percent",),
-    "certificate": ("days_left",),
-    "file": ("exists", "size", "age_seconds"),
-    "http": ("status", "seconds"),
-    "tcp": ("seconds",),
-    "command": ("exit", "output"),
+VALUES: Final[dict[str, dict[str, type | None]]] = {
+    "disk": {"used_percent": float, "free_bytes": int},
+    "load": {"one": float, "five": float, "fifteen": float},
+    "memory": {"used_percent": float},
+    "certificate": {"days_left": float},
+    "file": {"exists": bool, "size": int, "age_seconds": float},
+    "http": {"status": int, "seconds": float},
+    "tcp": {"seconds": float},
+    "command": {"exit": int, "output": None},
 }
-"""What `value` has for each probe."""
-
-HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d{1,5}$")]
+"""What `value` has for each probe, and of which type it is (None: of any)."""
 
 
 class Disk(Spec):
@@ -88,8 +88,8 @@ class CheckSpec(Spec):
     http: HttpProbe | HttpUrl | None = None
     tcp: TcpProbe | HostPort | None = None
     command: CommandProbe | Argv | None = None
-    every: Duration = "1m"
-    timeout: Duration = "10s"
+    every: Lasting = "1m"
+    timeout: Lasting = "10s"
     fail_when: Condition | None = None
     for_: Duration | None = None
     clear: Condition | None = None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from olympus.spec.kinds.base import (
     AbsolutePath,
     Count,
     Duration,
     Identifier,
+    Lasting,
     Name,
     Nodes,
     Spec,
     Text,
     exactly_one,
+    formed,
+    port_of,
 )
 
 
@@ -23,8 +26,15 @@ class Journal(Spec):
     units: list[Text] = Field(default_factory=list)
 
 
+Listen: TypeAlias = Annotated[
+    str,
+    formed(r"^(udp|tcp|tls)://.+:\d{1,5}$", "is no address: write udp://0.0.0.0:5514, or tcp:// or tls://"),
+    AfterValidator(port_of),
+]
+
+
 class Syslog(Spec):
-    listen: Annotated[str, StringConstraints(pattern=r"^(udp|tcp|tls)://.+:\d{1,5}$")]
+    listen: Listen
 
 
 class Source(Spec):
@@ -61,7 +71,7 @@ class Multiline(Spec):
 
 class Threshold(Spec):
     count: Count
-    within: Duration
+    within: Lasting
     by: list[Text] = Field(default_factory=list)
 
 
@@ -69,7 +79,7 @@ class Absent(Spec):
     """A line that should come and does not."""
 
     pattern: Text
-    within: Duration
+    within: Lasting
 
 
 class Match(Spec):

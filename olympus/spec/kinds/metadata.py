@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from olympus.spec.kinds.base import Name, Spec
+from olympus.spec.kinds.base import Name, Spec, formed
 
 LABEL_KEY: Final = r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
 
-LabelKey: TypeAlias = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=253)]
-LabelValue: TypeAlias = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
+LabelKey: TypeAlias = Annotated[
+    str,
+    formed(
+        LABEL_KEY,
+        "is no label: use letters, digits, '-', '_' and '.', after a prefix with '/' if need be",
+        max_length=253,
+    ),
+]
+LabelValue: TypeAlias = Annotated[
+    str, formed(LABEL_VALUE, "is no label's value: use letters, digits, '-', '_' and '.'", max_length=63)
+]
 
 
 class Metadata(Spec):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from olympus.spec.kinds.base import (
     Argv,
@@ -18,6 +18,7 @@ from olympus.spec.kinds.base import (
     HttpUrl,
     Identifier,
     Json,
+    Lasting,
     Name,
     RelativePath,
     SelectorText,
@@ -26,7 +27,10 @@ from olympus.spec.kinds.base import (
     Text,
     UserName,
     exactly_one,
+    formed,
 )
+
+MAX_STEPS: Final = 1_000
 
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 
@@ -110,7 +114,14 @@ class Emit(Spec):
     """An event."""
 
     type: Templated[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=255)]
+        Annotated[
+            str,
+            formed(
+                r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+                "is no type of an event: use letters, digits, '.', '-' and '_'",
+                max_length=255,
+            ),
+        ]
     ]
     data: dict[str, Json] = Field(default_factory=dict)
 
@@ -137,15 +148,15 @@ class Wait(Spec):
     """Until something is so; holds no worker."""
 
     until: Condition | State
-    every: Templated[Duration] = "5s"
-    within: Templated[Duration] = "1h"
+    every: Templated[Lasting] = "5s"
+    within: Templated[Lasting] = "1h"
 
 
 class Approve(Spec):
     """Until a person says yes; holds no worker."""
 
     role: Templated[Role] = "operator"
-    expires: Templated[Duration] = "1d"
+    expires: Templated[Lasting] = "1d"
     message: str = ""
 
 
@@ -207,7 +218,7 @@ class Step(Spec):
     when: Condition | None = None
     on: Literal["success", "failure", "always"] = "success"
     delegate: Delegate | None = None
-    timeout: Templated[Duration] | None = None
+    timeout: Templated[Lasting] | None = None
     retry: Retry | None = None
     idempotent: Templated[bool] = False
     verify: Condition | None = None
@@ -236,6 +247,6 @@ class PipelineSpec(Spec):
     """A JSON Schema."""
     nodes: PipelineNodes | None = None
     concurrency: Concurrency | None = None
-    timeout: Templated[Duration] | None = None
+    timeout: Templated[Lasting] | None = None
     workspace: Workspace | None = None
-    steps: Annotated[list[Step], Field(min_length=1)]
+    steps: Annotated[list[Step], Field(min_length=1, max_length=MAX_STEPS)]

@@ -14,6 +14,7 @@ from olympus.spec.kinds.base import (
     HttpUrl,
     Identifier,
     Json,
+    Lasting,
     Name,
     Percentage,
     Spec,
@@ -50,7 +51,7 @@ class Correlate(Spec):
 
     ONE_OF: ClassVar = ("all", "any", "sequence", "absent", "count", "distinct", "rate")
 
-    within: Duration
+    within: Lasting
     slack: Duration = "2s"
     by: Text | list[Text] | None = None
     all: Annotated[list[EventMatch], Field(min_length=1)] | None = None
@@ -71,7 +72,7 @@ class AskArgos(Spec):
     node: Text
     contains: Text | None = None
     pattern: Text | None = None
-    last: Templated[Duration] = "5m"
+    last: Templated[Lasting] = "5m"
 
 
 class AskApollo(Spec):
@@ -122,7 +123,7 @@ class Ask(Spec):
     zeus: AskZeus | None = None
     hephaestus: AskHephaestus | None = None
     http: AskHttp | None = None
-    timeout: Templated[Duration] = "5s"
+    timeout: Templated[Lasting] = "5s"
     unknown: Templated[Literal["proceed", "stop", "escalate"]] = "stop"
 
     @model_validator(mode="after")
@@ -138,7 +139,7 @@ class Verify(Spec):
 
     absent: EventMatch | None = None
     until: Condition | ServiceState | CheckState | NodeState | None = None
-    within: Templated[Duration]
+    within: Templated[Lasting]
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from olympus.spec.kinds.base import Duration, Json, Name, Nodes, Spec, Text, exactly_one
+from olympus.spec.kinds.base import (
+    Duration,
+    Json,
+    Lasting,
+    MomentText,
+    Name,
+    Nodes,
+    Spec,
+    Text,
+    exactly_one,
+)
 
 
 class Expect(Spec):
     """What others supervise."""
 
-    succeeded_within: Duration
+    succeeded_within: Lasting
 
 
 class ScheduleSpec(Spec):
@@ -22,16 +32,8 @@ class ScheduleSpec(Spec):
 
     cron: Text | None = None
     """Five fields, or six with seconds first."""
-    every: Duration | None = None
-    at: (
-        Annotated[
-            str,
-            StringConstraints(
-                pattern=r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?$"
-            ),
-        ]
-        | None
-    ) = None
+    every: Lasting | None = None
+    at: MomentText | None = None
     """A moment; without an offset it is in the schedule's time zone."""
     timezone: Text = "UTC"
     jitter: Duration | None = None
@@ -55,6 +57,6 @@ class WindowSpec(Spec):
 
     mode: Literal["allow", "deny"] = "deny"
     cron: Text
-    duration: Duration
+    duration: Lasting
     timezone: Text = "UTC"
     nodes: Nodes = Nodes()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from olympus.spec.kinds.base import (
     AbsolutePath,
     Argv,
     Count,
+    CountOrPercentage,
     Duration,
     EnvName,
+    HostPort,
     HttpUrl,
+    Lasting,
     Name,
     RelativePath,
     SelectorText,
     Spec,
+    Text,
     UserName,
     exactly_one,
+    formed,
 )
 
 
@@ -28,7 +33,7 @@ class Placement(Spec):
     selector: SelectorText = ""
     replicas: Annotated[int, Field(ge=0)] | Literal["each"] = 1
     """How many nodes run it; each: all that the selector names."""
-    spread: str | None = None
+    spread: Text | None = None
     """A label of nodes over whose values replicas are spread."""
 
 
@@ -46,7 +51,11 @@ class Systemd(Spec):
     """A unit that systemd runs."""
 
     unit: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9@:._\\-]+\.(service|timer|socket|target|path)$")
+        str,
+        formed(
+            r"^[A-Za-z0-9@:._\\-]+\.(service|timer|socket|target|path)$",
+            "is no unit: it ends with .service, .timer, .socket, .target or .path",
+        ),
     ]
     file: RelativePath | None = None
     """The unit's file in the specs repository."""
@@ -73,7 +82,9 @@ class File(Spec):
     path: AbsolutePath
     source: RelativePath
     """Where its content is in the specs repository."""
-    mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")] = "0644"
+    mode: Annotated[str, formed(r"^0?[0-7]{3}$", "is no file mode: write three octal digits, as in 0644")] = (
+        "0644"
+    )
     owner: UserName | None = None
     group: UserName | None = None
     template: bool = False
@@ -87,11 +98,11 @@ class HealthCheck(Spec):
     ONE_OF: ClassVar = ("http", "tcp", "command")
 
     http: HttpUrl | None = None
-    tcp: Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d{1,5}$")] | None = None
+    tcp: HostPort | None = None
     """`host:port`."""
     command: Argv | None = None
-    every: Duration = "10s"
-    timeout: Duration = "2s"
+    every: Lasting = "10s"
+    timeout: Lasting = "2s"
     failures: Count = 3
     """So many in a row make it unhealthy."""
 
@@ -105,9 +116,9 @@ class Restart(Spec):
     """The first of a burst at once, then delay × 2ⁿ ± 10 %; after `attempts` in `within` every `max`."""
 
     attempts: Count = 5
-    within: Duration = "10m"
+    within: Lasting = "10m"
     delay: Duration = "1s"
-    max: Duration = "1m"
+    max: Lasting = "1m"
 
 
 class RunPipeline(Spec):
@@ -120,7 +131,7 @@ class Update(Spec):
     """How a change goes over the replicas."""
 
     canary: Count | None = None
-    max_unavailable: Count = 1
+    max_unavailable: CountOrPercentage = 1
     healthy_for: Duration = "10s"
     rollback: bool = False
 

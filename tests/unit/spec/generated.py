@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 
 from olympus.spec.duration import PATTERN as DURATION
 from olympus.spec.kinds import API_VERSION, KINDS, Spec
-from olympus.spec.kinds.base import Holes, SelectorText
+from olympus.spec.kinds.base import DateText, Holes, HostPort, MomentText, SelectorText
+from olympus.spec.kinds.logwatch import Listen
 from olympus.spec.kinds.metadata import Metadata
 
 numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
@@ -39,11 +40,26 @@ _TEXTS = (
 )
 
 
+def _pattern(form: Any) -> str:
+    """Of one of the types of texts."""
+    return next(str(one.pattern) for one in form.__metadata__ if isinstance(one, StringConstraints))
+
+
 _HOLES = st.sampled_from(["${{ params.x }}", "${{ 5 }}", "${{ {a: {b: 1}} }}"])
 _MIXED = st.sampled_from(["${{ params.x }}s", "a${{ '}}' }}${{ b }}", "$${{ x }}", "${{ x", "${{ x }} "])
 _SELECTORS = st.sampled_from(
     ["", "role=web", "role=web,zone!=c", "role in (web, api)", "!spot", "a/b notin (c)"]
 )
+
+
+_MOMENTS = st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds"))
+_SAMPLES = {
+    # Of what has this form, little is what it looks like: a date, an address with a port.
+    _pattern(MomentText): _MOMENTS | _MOMENTS.map(lambda text: f"{text}Z"),
+    _pattern(DateText): st.dates().map(str),
+    _pattern(HostPort): st.integers(1, 65535).map(lambda port: f"host:{port}"),
+    _pattern(Listen): st.integers(1, 65535).map(lambda port: f"udp://0.0.0.0:{port}"),
+}
 
 
 def documents() -> st.SearchStrategy[dict[str, Any]]:
@@ -153,6 +169,9 @@ def _text(limits: list[Any]) -> st.SearchStrategy[str]:
             most = limit.max_length
     if any(limit in limits for limit in SelectorText.__metadata__ if isinstance(limit, AfterValidator)):
         return _SELECTORS
+    known = _SAMPLES.get(str(pattern))
+    if known is not None:
+        return known | st.from_regex(str(pattern))
     if pattern is None:
         return (st.sampled_from(_TEXTS) | st.text(min_size=least, max_size=20)).filter(
             lambda text: len(text) >= least

@@ -1,0 +1,108 @@
+"""What is known of what expressions read: an event's data, a check's value, a rule's answers, a pattern's groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from olympus.kernel.diagnostics import did_you_mean
+from olympus.spec.checks.problem import Subject
+from olympus.spec.event_data import EVENT_DATA
+from olympus.spec.expression import Leaf
+from olympus.spec.kinds.check import VALUES
+from olympus.spec.loader import Path
+from olympus.spec.regex import group_names
+
+Fields: TypeAlias = Mapping[str, type | None]
+"""Names, and the type of what they stand for; None: any."""
+
+_NUMBERS: Final = (int, float)
+_TYPES: Final[Mapping[type, tuple[str, tuple[type, ...]]]] = {
+    str: ("a text", (str,)),
+    int: ("a number", _NUMBERS),
+    float: ("a number", _NUMBERS),
+    bool: ("true or false", (bool,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Below `prefix` there are just these fields: `owner` says whose they are."""
+
+    prefix: tuple[str, ...]
+    fields: Fields
+    owner: str
+
+    def faults(self, paths: Iterable[tuple[str, ...]], leaves: Iterable[Leaf] = ()) -> Iterator[str]:
+        """Names that are not there, and comparisons that can never hold."""
+        at = len(self.prefix)
+        for path in paths:
+            if path[:at] == self.prefix and len(path) > at and path[at] not in self.fields:
+                hint = did_you_mean(path[at], self.fields) or f": it has {', '.join(self.fields) or 'none'}"
+                yield f"{self.owner} has no '{path[at]}'{hint}"
+        for leaf in leaves:
+            yield from self._unlike(leaf)
+
+    def _unlike(self, leaf: Leaf) -> Iterator[str]:
+        if leaf.operator is None:
+            return
+        for side, other in ((leaf.left, leaf.right), (leaf.right, leaf.left)):
+            paths = side.paths()
+            if other.ast["type"] != "literal" or side.ast["type"] != "subexpression" or len(paths) != 1:
+                continue
+            wanted = self.fields.get(paths[0][-1]) if paths[0][:-1] == self.prefix else None
+            if wanted is None or wanted not in _TYPES:
+                continue
+            name, fits = _TYPES[wanted]
+            literal = other.ast["value"]
+            if isinstance(literal, bool) != (wanted is bool) or not isinstance(literal, fits):
+                yield f"{leaf.text}: {side.text} is {name}, {other.text} is not"
+
+
+def known_at(subject: Subject, path: Path) -> Iterator[Known]:
+    """What is known of what stands at `path` in a document."""
+    spec = subject.spec
+    match subject.kind:
+        case "Check":
+            probe = next((one for one in VALUES if one in spec), None)
+            if probe is not None:
+                yield Known(("value",), VALUES[probe], f"the value of a {probe} check")
+        case "LogWatch":
+            pattern = spec["match"][path[2]].get("pattern")
+            if pattern is not None:
+                yield Known(("groups",), dict.fromkeys(sorted(group_names(pattern))), "the pattern's groups")
+        case "Rule":
+            yield Known(("answers",), dict.fromkeys(spec.get("ask") or {}), "ask")
+            event = (spec.get("on") or {}).get("event")
+            yield from _of_event(("event", "data"), event)
+            if path == ("spec", "limits", "by"):
+                yield from _of_event(("data",), event)
+        case "Pipeline" if path[1] == "on":
+            yield from _of_event(("event", "data"), spec["on"][path[2]]["event"])
+    if path[-1] == "where":
+        yield from _of_event(("data",), _beside(spec, path).get("event"))
+
+
+def event_fields(event: object) -> Fields:
+    """Of the data of one of Olympus's own types of events; of others nothing is known."""
+    model = EVENT_DATA.get(event) if isinstance(event, str) else None
+    fields = model.model_fields.items() if model is not None else ()
+    return {field.alias or name: _plain(field.annotation) for name, field in fields}
+
+
+def _plain(annotation: Any) -> type | None:
+    return annotation if isinstance(annotation, type) else None
+
+
+def _of_event(prefix: tuple[str, ...], event: object) -> Iterator[Known]:
+    fields = event_fields(event)
+    if fields:
+        yield Known(prefix, fields, f"the data of {event}")
+
+
+def _beside(spec: Any, path: Path) -> Mapping[str, Any]:
+    """The mapping that the value at `path` stands in."""
+    for part in path[1:-1]:
+        spec = spec[part]
+    return spec if isinstance(spec, Mapping) else {}
