@@ -141,7 +141,7 @@ def test_services_and_events_go_by_what_their_fields_became(strict):
     ("field", "value", "said"),
     [
         ('timeout: "${{ steps.look.output }}"', "soon", "timeout: 'soon' is no duration"),
-        ('timeout: "${{ steps.look.output }}"', 5, "timeout: 5 is a number, not a text"),
+        ('timeout: "${{ steps.look.output }}"', 5, "timeout: 5 has no unit: write 5s, 5m or 5h"),
         ('timeout: "${{ steps.look.output }}s"', "5s; rm -rf /", "timeout: '5s; rm -rf /s' is no duration"),
         ('timeout: "${{ steps.look.output }}"', "${{ params.t }}", "timeout: '${{ params.t }}' is no duration"),
         ('timeout: "${{ steps.look.output }}"', None, "timeout: this is empty"),
@@ -224,7 +224,10 @@ def test_a_group_is_what_its_expressions_yield():
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"timeout": "${{ params.n }}", "steps": []}, "pipeline 'p': timeout: 3 is a number, not a text"),
+        (
+            {"timeout": "${{ params.n }}", "steps": []},
+            "pipeline 'p': timeout: 3 has no unit: write 3s, 3m or 3h",
+        ),
         (
             {"nodes": {"batch": "${{ params.role }}"}, "steps": []},
             "pipeline 'p': nodes.batch: 'web' is a text",

@@ -212,7 +212,7 @@ def test_what_stands_before_an_error_is_kept():
         ("a: {b: 1, 'b': 2}", "a.yaml:1:11: duplicate key 'b': it stands at 1:5 already"),
         ("1: a", "a.yaml:1:1: key 1 has to be a text: put it in quotes"),
         ("a: {null: 1}", "a.yaml:1:5: key null has to be a text: put it in quotes"),
-        ("? [a]\n: b", "a.yaml:1:3: a key has to be a text"),
+        ("? [a]\n: b", "a.yaml:1:3: a key has to be a text: what begins with { or [ needs quotes"),
         ("a: &x b\n*x : c", "a.yaml:2:1: a key can't be an alias"),
         ("a: &x {b: 1}\nc: {<<: *x}", "a.yaml:2:5: merge keys ('<<') are not YAML 1.2: write the fields out"),
         ("a: &x [*x]", "a.yaml:1:8: alias '*x' has no anchor before it"),
