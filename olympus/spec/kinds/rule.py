@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
+from olympus.spec.duration import parse_duration
 from olympus.spec.kinds.base import (
     Condition,
     Count,
@@ -24,6 +25,11 @@ from olympus.spec.kinds.base import (
 )
 from olympus.spec.kinds.pipeline import Approve, CheckState, NodeState, ServiceState
 
+MAX_NEED: Final = 4_000
+"""So many events or values a window may wait for: what is kept of each key is bounded."""
+
+Need: TypeAlias = Annotated[int, Field(ge=1, le=MAX_NEED)]
+
 
 class EventMatch(Spec):
     event: EventType
@@ -32,13 +38,13 @@ class EventMatch(Spec):
 
 class CountOf(Spec):
     of: EventMatch
-    at_least: Count
+    at_least: Need
 
 
 class DistinctOf(Spec):
     of: EventMatch
     field: Text
-    at_least: Count
+    at_least: Need
 
 
 class RateOf(Spec):
@@ -65,6 +71,13 @@ class Correlate(Spec):
     @model_validator(mode="after")
     def _one(self) -> Self:
         exactly_one(self, self.ONE_OF, "correlate")
+        if self.rate is not None:
+            need = self.rate.per_second * parse_duration(self.within).total_seconds()
+            if need > MAX_NEED:
+                raise ValueError(
+                    f"{self.rate.per_second:g} per second within {self.within} are {need:.0f} events, more than "
+                    f"{MAX_NEED} are not counted: make within shorter"
+                )
         return self
 
 
