@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final, TypeAlias
 
 from olympus.kernel.diagnostics import did_you_mean
-from olympus.spec.checks.known import known_at
+from olympus.spec.checks.known import known_at, unlike_paths
 from olympus.spec.checks.problem import Problem, Subject, as_far, found, texts
 from olympus.spec.expression import ExpressionError, Leaf, compile_condition, compile_value
 from olympus.spec.loader import Path
@@ -141,9 +141,12 @@ def _names(
     subject: Subject, path: Path, paths: Collection[tuple[str, ...]], leaves: Collection[Leaf] = ()
 ) -> Iterator[Problem]:
     yield from _steps_and_params(subject, path, paths)
-    for known in known_at(subject, path):
-        for fault in known.faults(paths, leaves):
+    known = tuple(known_at(subject, path))
+    for one in known:
+        for fault in one.faults(paths, leaves):
             yield Problem(path, fault)
+    for fault in unlike_paths(known, leaves):
+        yield Problem(path, fault)
 
 
 def _unknown_roots(path: Path, used: Collection[str], known: Roots) -> Iterator[Problem]:

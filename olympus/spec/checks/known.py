@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -44,6 +44,11 @@ class Known:
         for leaf in leaves:
             yield from self._unlike(leaf)
 
+    def type_of(self, path: tuple[str, ...]) -> type | None:
+        """Of what stands there, where it is known and can be compared."""
+        found = self.fields.get(path[-1]) if path[:-1] == self.prefix else None
+        return found if found in _TYPES else None
+
     def _unlike(self, leaf: Leaf) -> Iterator[str]:
         if leaf.operator is None:
             return
@@ -51,13 +56,33 @@ class Known:
             paths = side.paths()
             if other.ast["type"] != "literal" or side.ast["type"] != "subexpression" or len(paths) != 1:
                 continue
-            wanted = self.fields.get(paths[0][-1]) if paths[0][:-1] == self.prefix else None
-            if wanted is None or wanted not in _TYPES:
+            wanted = self.type_of(paths[0])
+            if wanted is None:
                 continue
             name, fits = _TYPES[wanted]
             literal = other.ast["value"]
             if isinstance(literal, bool) != (wanted is bool) or not isinstance(literal, fits):
                 yield f"{leaf.text}: {side.text} is {name}, {other.text} is not"
+
+
+def unlike_paths(known: Sequence[Known], leaves: Iterable[Leaf]) -> Iterator[str]:
+    """Comparisons of two paths that can never hold."""
+    for leaf in leaves:
+        if leaf.operator is None or not leaf.left.ast["type"] == leaf.right.ast["type"] == "subexpression":
+            continue
+        left, right = (_type_in(known, side.paths()) for side in (leaf.left, leaf.right))
+        if left is None or right is None or set(_TYPES[left][1]) == set(_TYPES[right][1]):
+            continue
+        yield (
+            f"{leaf.text}: {leaf.left.text} is {_TYPES[left][0]}, "
+            f"{leaf.right.text} is {_TYPES[right][0]}: they are never equal"
+        )
+
+
+def _type_in(known: Sequence[Known], paths: tuple[tuple[str, ...], ...]) -> type | None:
+    if len(paths) != 1:
+        return None
+    return next((found for one in known if (found := one.type_of(paths[0])) is not None), None)
 
 
 def known_at(subject: Subject, path: Path) -> Iterator[Known]:
@@ -74,14 +99,55 @@ def known_at(subject: Subject, path: Path) -> Iterator[Known]:
                 yield Known(("groups",), dict.fromkeys(sorted(group_names(pattern))), "the pattern's groups")
         case "Rule":
             yield Known(("answers",), dict.fromkeys(spec.get("ask") or {}), "ask")
-            event = (spec.get("on") or {}).get("event")
-            yield from _of_event(("event", "data"), event)
-            if path == ("spec", "limits", "by"):
-                yield from _of_event(("data",), event)
+            yield from _of_rule(spec, path)
         case "Pipeline" if path[1] == "on":
             yield from _of_event(("event", "data"), spec["on"][path[2]]["event"])
     if path[-1] == "where":
         yield from _of_event(("data",), _beside(spec, path).get("event"))
+
+
+def _of_rule(spec: Mapping[str, Any], path: Path) -> Iterator[Known]:
+    """`event` is what triggers; `by` and `field` are read from each event that may."""
+    correlate = spec.get("correlate") or {}
+    last = correlate["sequence"][-1:] if correlate.get("sequence") else None
+    triggers = _events_of([spec["on"]] if spec.get("on") else last or correlated(correlate))
+    if "correlate" not in path and "on" not in path:
+        yield from _of_any(("event", "data"), triggers)
+    if path[1:3] == ("limits", "by"):
+        for event in triggers:
+            yield from _of_event(("data",), event)
+    elif path[1] == "correlate" and (path[2] == "by" or path[-1] == "field"):
+        for event in _events_of(correlated(correlate)):
+            yield from _of_event(("data",), event)
+    elif path[1] in ("on", "correlate") and path[-1] == "where":
+        yield from _of_event(("event", "data"), _beside(spec, path).get("event"))
+
+
+def correlated(correlate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The events that a Rule's `correlate` names, in its order."""
+    found: list[Mapping[str, Any]] = []
+    for form in correlate.values():
+        if isinstance(form, list):
+            found += [one for one in form if isinstance(one, Mapping)]
+        elif isinstance(form, Mapping):
+            found.append(form.get("of", form))
+    return found
+
+
+def _events_of(matches: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(one.get("event")) for one in matches))
+
+
+def _of_any(prefix: tuple[str, ...], events: Iterable[str]) -> Iterator[Known]:
+    """What at least one of the events has; nothing is known where one of them is not."""
+    every = {event: event_fields(event) for event in events}
+    if not every or not all(every.values()):
+        return
+    merged: dict[str, type | None] = {}
+    for fields in every.values():
+        for name, found in fields.items():
+            merged[name] = found if merged.get(name, found) is found else None
+    yield Known(prefix, merged, f"the data of {' and '.join(every)}")
 
 
 def event_fields(event: object) -> Fields:
