@@ -26,6 +26,8 @@ _ORDERS: Final = {
     "Service": ("restart", "start", "stop", "suspend", "resume"),
     "Node": ("drain", "uncordon"),
     "Schedule": ("suspend", "resume"),
+    "Check": ("suspend", "resume"),
+    "LogWatch": ("suspend", "resume"),
 }
 _MAX_UPCOMING: Final = 1000
 

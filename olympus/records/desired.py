@@ -8,7 +8,7 @@ The key's value is signed: `seals.Seals` writes and reads it.
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import orjson
 from pydantic import Field
@@ -121,6 +121,36 @@ class InstanceSpec(Document):
         )
 
 
+Probe: TypeAlias = Literal["disk", "load", "memory", "certificate", "file", "http", "tcp", "command"]
+
+
+class CheckDesired(Document):
+    """A Check that this node makes; times in seconds.
+
+    target:    the path of disk, file and certificate, the URL of http, the `host:port` of tcp and certificate
+    command:   of a command alone
+    fail_when: None: what the probe fails by when nothing else is said
+    lasts:     how long it has to hold before the check fails
+    """
+
+    name: str
+    probe: Probe
+    target: str = ""
+    command: tuple[str, ...] = ()
+    every: float = 60.0
+    timeout: float = 10.0
+    fail_when: str | None = None
+    lasts: float = 0.0
+    clear: str | None = None
+
+
+class WatchDesired(Document):
+    """A LogWatch that this node keeps. spec: as `LogWatchSpec.to_json` has it, without `nodes`."""
+
+    name: str
+    spec: dict[str, Any]
+
+
 class NodeDesired(Document):
     """The whole of one node.
 
@@ -129,6 +159,7 @@ class NodeDesired(Document):
     revision:    the last one that changed something on this node
     mode:        observe: report what is, change nothing
     allow_users: other users than the default that services here may run as
+    checks, watches: what is looked at on this node, also where it is only observed
     """
 
     node: str
@@ -138,6 +169,8 @@ class NodeDesired(Document):
     mode: Mode = "manage"
     allow_users: tuple[str, ...] = ()
     instances: tuple[InstanceSpec, ...] = ()
+    checks: tuple[CheckDesired, ...] = ()
+    watches: tuple[WatchDesired, ...] = ()
 
     @property
     def order(self) -> tuple[int, int]:

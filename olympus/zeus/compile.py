@@ -33,6 +33,7 @@ from olympus.spec.expression import ExpressionError
 from olympus.spec.kinds.service import ServiceSpec
 from olympus.spec.selector import parse_selector
 from olympus.spec.template import as_text, render
+from olympus.zeus.looks import looks
 from olympus.zeus.model import Declared, Goal, Host, UpdatePolicy
 from olympus.zeus.plan import Declaration
 
@@ -85,7 +86,7 @@ def declaration(catalog: Catalog, revision: str, contents: Contents, intents: In
         )
         for one in catalog.all("Service")
     }
-    return Declaration(revision, resources, goals)
+    return Declaration(revision, resources, goals, looks(catalog, intents))
 
 
 def templates(catalog: Catalog) -> Iterable[tuple[str, str]]:

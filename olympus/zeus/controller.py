@@ -27,7 +27,7 @@ from olympus.kernel.timers import Timers
 from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.cluster import intents_of
-from olympus.records.desired import InstanceSpec, NodeDesired
+from olympus.records.desired import CheckDesired, InstanceSpec, NodeDesired, WatchDesired
 from olympus.records.hosts import HostRecord, Hosts
 from olympus.records.instance import Instance, instances_of
 from olympus.records.intents import Intent
@@ -37,6 +37,7 @@ from olympus.records.rollout import Rollout
 from olympus.records.seals import Seals
 from olympus.zeus.compile import compile_hosts, declaration
 from olympus.zeus.contents import contents
+from olympus.zeus.looks import looked_at
 from olympus.zeus.model import Host, World
 from olympus.zeus.placement import place
 from olympus.zeus.plan import Declaration, plan, prune_refused
@@ -120,6 +121,7 @@ class Reign:
         self._observed: dict[str, dict[str, Instance]] = {}
         self._rollouts: dict[str, Rollout] = {}
         self._placed: Mapping[str, tuple[str, ...]] = {}
+        self._looked_at: dict[str, tuple[tuple[CheckDesired, ...], tuple[WatchDesired, ...]]] = {}
         self._offer: Offer | None = None
         self._handled = ""
         self._everything = True
@@ -400,11 +402,12 @@ class Reign:
             self._placed_there.clear()
             self._placed = place(self._declared.goals.values(), list(self._hosts.values()), before)
             services = {*self._declared.goals, *before, *self._rollouts}
+            self._look()
         else:
             services = set(self._dirty)
         self._dirty.clear()
         told = {node: dict(specs) for node, specs in world.desired.items()}
-        told |= {node: {} for node in self._unsigned - told.keys()}
+        told |= {node: {} for node in (self._unsigned | self._looked_at.keys()) - told.keys()}
         ops: list[Op] = []
         events: list[Event] = []
         for number, service in enumerate(sorted(services)):
@@ -413,6 +416,19 @@ class Reign:
                 # Thousands of services must not keep everybody else in this process waiting.
                 await asyncio.sleep(0)
         await self._tell(told, ops, events)
+
+    def _look(self) -> None:
+        """What each host checks and watches."""
+        found = {}
+        for name, host in self._hosts.items():
+            try:
+                found[name] = looked_at(self._declared.looks, host)
+            except Invalid as exc:
+                # As with services: what is looked at there is left alone until git or the host changes.
+                log.warning("looks_not_resolved", extra={"node": name, "reason": str(exc)})
+                before = self._desired.get(name)
+                found[name] = (before.checks, before.watches) if before is not None else ((), ())
+        self._looked_at = found
 
     def _step(
         self,
@@ -467,6 +483,7 @@ class Reign:
         for name, specs in sorted(told.items()):
             before = self._desired.get(name)
             host = self._hosts.get(name, Host(name))
+            checks, watches = self._looked_at.get(name, ((), ()))
             after = NodeDesired(
                 node=name,
                 epoch=self._term.epoch,
@@ -475,8 +492,11 @@ class Reign:
                 mode=host.mode,
                 allow_users=host.allow_users,
                 instances=tuple(specs[service] for service in sorted(specs)),
+                checks=checks,
+                watches=watches,
             )
-            if name not in self._unsigned and (not specs if before is None else _same(before, after)):
+            nothing = not (specs or checks or watches)
+            if name not in self._unsigned and (nothing if before is None else _same(before, after)):
                 continue
             self._sequence += 1
             raw = await self._seals.sealed(after)

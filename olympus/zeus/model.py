@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from olympus.records.desired import InstanceSpec, Mode
+from olympus.records.desired import CheckDesired, InstanceSpec, Mode, WatchDesired
 from olympus.records.instance import Instance
 from olympus.records.rollout import Rollout
 
@@ -78,6 +78,16 @@ class Goal:
     failover: bool = False
     update: UpdatePolicy = UpdatePolicy()
     suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A `check` or a `logwatch`: each host that `accepts` is told of it, as it is `on` that host."""
+
+    kind: str
+    name: str
+    accepts: Callable[[Labels], bool]
+    on: Callable[[Host], CheckDesired | WatchDesired]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from olympus.records.desired import InstanceSpec
 from olympus.records.plan import Action, Plan
-from olympus.zeus.model import Declared, Goal, Host, Placement, World
+from olympus.zeus.model import Declared, Goal, Host, Look, Placement, World
 from olympus.zeus.placement import place
 
 _MAX_DIFF: Final = 200
@@ -21,11 +21,12 @@ PRUNE_AT_LEAST: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A catalog as plans see it: its revision, its resources, its services resolved."""
+    """A catalog as plans see it: its revision, its resources, its services resolved, what hosts look at."""
 
     revision: str | None = None
     resources: Mapping[tuple[str, str], Declared] = field(default_factory=dict)
     goals: Mapping[str, Goal] = field(default_factory=dict)
+    looks: Sequence[Look] = ()
 
 
 def plan(before: Declaration, after: Declaration, world: World, *, live: bool = False) -> Plan:
@@ -163,6 +164,9 @@ def _warnings(after: Declaration, placed: Placement, world: World) -> Iterable[s
             yield f"service {service}: {len(nodes)} of {goal.replicas} replicas: not enough nodes match"
         for node in nodes:
             yield from _host_warnings(goal, world.hosts[node])
+    for look in after.looks:
+        if world.hosts and not any(look.accepts(host.labels) for host in world.hosts.values()):
+            yield f"{look.kind} {look.name}: no registered node matches its selector"
 
 
 def _host_warnings(goal: Goal, host: Host) -> Iterable[str]:

@@ -23,10 +23,10 @@ from olympus.kernel.ids import new_id
 from olympus.records.blobs import load_blob
 from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired, Refusal
 from olympus.records.instance import Instance, instances_of
+from olympus.records.kept import Kept
 from olympus.records.seals import Seals
 from olympus.zeus.steward import checks, files
 from olympus.zeus.steward.core import decide
-from olympus.zeus.steward.kept import Kept
 from olympus.zeus.steward.model import (
     Checked,
     DependenciesChanged,

@@ -23,6 +23,7 @@ from olympus.kernel.ids import IdFactory, new_id
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import InstanceSpec, NodeDesired
 from olympus.records.instance import Instance
+from olympus.records.intents import ordered
 from olympus.records.offer import Offer, Outcome
 from olympus.records.seals import unsealed
 from olympus.spec.validate import validate_tree
@@ -339,3 +340,68 @@ async def test_a_host_whose_clock_is_behind_is_heard(tmp_path: Path):
         outcome = await here.offer("r2", service("web"), service("db"), offer_id=late)
         assert outcome.applied
         assert sorted((await here.services("a"))["a"]) == ["db", "web"]
+
+
+def looking(kind: str, name: str, spec: str, selector: str = "") -> str:
+    return (
+        f"apiVersion: olympus/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+        f"spec:\n  nodes: {{selector: '{selector}'}}\n{spec}"
+    )
+
+
+NODE_B = "apiVersion: olympus/v1\nkind: Node\nmetadata: {name: b, labels: {role: web}}\nspec: {address: 10.0.0.2}\n"
+AUTH = "  source: {files: [/var/log/auth.log]}\n  match: [{name: bad, pattern: 'Failed'}]\n"
+
+
+async def test_nodes_are_told_of_the_watches_and_checks_that_name_them(tmp_path: Path):
+    async with world(tmp_path, "a", "b") as here:
+        watch = looking("LogWatch", "auth", AUTH)
+        check = looking("Check", "disk", "  disk: {path: /var}\n  every: 30s\n  for: 3m\n", "role=web")
+        told = looking("Check", "up", "  http: 'http://${{ node.address }}/up'\n", "role=web")
+        await here.offer("r1", NODE_B, watch, check, told)
+        a = await here.until("a", lambda one: one.watches)
+        b = await here.until("b", lambda one: one.watches)
+        assert [one.name for one in a.watches] == ["auth"]
+        assert a.checks == ()
+        assert a.watches[0].spec == {
+            "source": {"files": ["/var/log/auth.log"]},
+            "match": [{"name": "bad", "pattern": "Failed"}],
+        }
+        assert [(one.name, one.target, one.every, one.lasts) for one in b.checks] == [
+            ("disk", "/var", 30.0, 180.0),
+            ("up", "http://10.0.0.2/up", 60.0, 0.0),
+        ]
+
+
+async def test_a_changed_watch_leaves_services_as_they_are(tmp_path: Path):
+    async with world(tmp_path, "a", obeying=("a",)) as here:
+        await here.offer("r1", service("web"), looking("LogWatch", "auth", AUTH))
+        before = await here.until("a", lambda one: one.watches and one.instances)
+        changed = await here.offer(
+            "r2", service("web"), looking("LogWatch", "auth", AUTH.replace("bad", "x"))
+        )
+        assert changed.summary == "~1 logwatch"
+        after = await here.until("a", lambda one: one.watches != before.watches)
+        assert after.instances == before.instances
+        gone = await here.offer("r3", service("web"))
+        assert gone.summary == "-1 logwatch"
+        last = await here.until("a", lambda one: not one.watches)
+        assert last.instances == before.instances
+
+
+async def test_a_suspended_watch_is_not_told_until_it_is_resumed(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        await here.offer("r1", looking("LogWatch", "auth", AUTH))
+        await here.until("a", lambda one: one.watches)
+        key = keys.intent("LogWatch", "auth")
+        stands = ordered(None, "suspend", "1", here.clock.now(), "ada")
+        await here.kv.transact([Put(key, stands.to_bytes())])
+        await here.until("a", lambda one: not one.watches)
+        await here.kv.transact([Put(key, ordered(stands, "resume", "2", here.clock.now(), "ada").to_bytes())])
+        await here.until("a", lambda one: one.watches)
+
+
+async def test_a_watch_for_no_node_is_a_warning(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        outcome = await here.offer("r1", looking("LogWatch", "auth", AUTH, "role=db"))
+        assert outcome.lines == ("logwatch auth: no registered node matches its selector",)

@@ -9,7 +9,7 @@ from pathlib import Path
 from olympus.kernel.errors import Invalid, Refused
 from olympus.records.desired import NodeDesired
 
-log = logging.getLogger("olympus.zeus")
+log = logging.getLogger("olympus.records")
 
 
 class Kept:
