@@ -10,6 +10,7 @@ from quart import Response
 
 from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
+from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers, ServiceLogs
 from olympus.apollo.audit import Audit
@@ -164,6 +165,14 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),
         Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status),
+        Route(
+            "GET",
+            f"{API}/explain",
+            "viewer",
+            "Why something is as it is",
+            Explain(around).explain,
+            query=("run", "service", "schedule"),
+        ),
         Route("POST", f"{API}/eval", "viewer", "An expression on an event", admin.evaluate, _EVALUATE),
         Route("GET", f"{API}/tokens", "admin", "Tokens", admin.tokens, query=_PAGE),
         Route("POST", f"{API}/tokens", "admin", "Make a token", admin.create_token, _TOKEN, answer=201),

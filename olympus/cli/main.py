@@ -36,6 +36,7 @@ _PLACES: Final[dict[str, str]] = {
     "events": "events.register",
     "emit": "events.register_emit",
     "eval": "events.register_eval",
+    "explain": "explain.register",
     "schedule": "admin.register",
     "token": "admin.register_token",
     "audit": "admin.register_audit",
