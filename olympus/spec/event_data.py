@@ -44,6 +44,8 @@ class NodeChanged(EventData):
 
 
 class Matched(EventData):
+    """count: how many lines it stands for; 0 where one should have come and did not."""
+
     watch: str
     name: str
     severity: str
@@ -52,6 +54,14 @@ class Matched(EventData):
     line: str
     groups: dict[str, Any] = Field(default_factory=dict)
     count: int = 1
+
+
+class HeldBack(EventData):
+    """count: how many lines matched since, of which nothing was told: the watch's rate was used up."""
+
+    watch: str
+    count: int
+    since: str
 
 
 class LinesLost(EventData):
@@ -207,6 +217,7 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.zeus.node-lost": NodeChanged,
     "olympus.zeus.desired-refused": NodeChanged,
     "olympus.argos.match": Matched,
+    "olympus.argos.held-back": HeldBack,
     "olympus.argos.lines-lost": LinesLost,
     "olympus.argos.check-failed": CheckChanged,
     "olympus.argos.check-recovered": CheckChanged,

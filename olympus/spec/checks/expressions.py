@@ -133,8 +133,9 @@ def _paths(subject: Subject) -> Iterator[Problem]:
                 if isinstance(text, str):
                     yield from _expression(subject, path, text, ATTRIBUTES)
     elif subject.kind == "LogWatch":
-        for path, text in found(spec, ("match", "*", "threshold", "by", "*")):
-            yield from _expression(subject, path, text, _OF_MATCH)
+        for by in (("match", "*", "threshold", "by", "*"), ("match", "*", "by", "*")):
+            for path, text in found(spec, by):
+                yield from _expression(subject, path, text, _OF_MATCH)
 
 
 def _names(

@@ -75,6 +75,13 @@ class Threshold(Spec):
     by: list[Text] = Field(default_factory=list)
 
 
+class Rate(Spec):
+    """So many events are told within the time; how many lines were held back is told once at its end."""
+
+    count: Count
+    within: Lasting
+
+
 class Absent(Spec):
     """A line that should come and does not."""
 
@@ -96,6 +103,8 @@ class Match(Spec):
     severity: Literal["debug", "info", "warning", "error", "critical"] = "info"
     threshold: Threshold | None = None
     suppress: Duration | None = None
+    """After an event, none for so long: by what `by` says, else by what the threshold counts by, else at all."""
+    by: Annotated[list[Text], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -109,4 +118,5 @@ class LogWatchSpec(Spec):
     nodes: Nodes = Nodes()
     source: Source
     multiline: Multiline | None = None
+    rate: Rate | None = None
     match: Annotated[list[Match], Field(min_length=1)]
