@@ -1,13 +1,13 @@
 """What is on disk of an attempt: `STATE/runs/RUN/STEP.TARGET.ATTEMPT.*`, so that it outlives this process.
 
 log:    what people may read, masked        raw:  what the process writes, where it has secrets
-exit:   its code, left by its wrapper       output: what it wrote to $OLY_OUTPUT
-json:   that it was begun, and as which process
+output: what it wrote to $OLY_OUTPUT
+json:   a line each that it was begun, as which process, and with which code it ended, left by its wrapper. One
+        file, only appended to: making files and removing them is most of what a quick step costs a file system
 """
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +29,11 @@ class Attempt:
 
     @staticmethod
     def of(order: Order, runs: Path) -> Attempt:
-        folder = runs / order.run
-        folder.mkdir(mode=0o711, exist_ok=True)
-        return Attempt(folder / order.id.removeprefix(f"{order.run}."))
+        return Attempt(runs / order.run / order.id.removeprefix(f"{order.run}."))
 
     def _with(self, suffix: str) -> Path:
         # Not with_suffix: the names of nodes and the numbers of attempts come behind dots too.
-        return self.base.with_name(self.base.name + suffix)
+        return Path(f"{self.base}{suffix}")
 
     @property
     def log(self) -> Path:
@@ -44,10 +42,6 @@ class Attempt:
     @property
     def raw(self) -> Path:
         return self._with(".raw")
-
-    @property
-    def exit(self) -> Path:
-        return self._with(".exit")
 
     @property
     def output(self) -> Path:
@@ -59,23 +53,31 @@ class Attempt:
 
     def begun(self) -> None:
         """To be said before anything is done: without it, nothing was done."""
-        self._write({})
+        try:
+            self._append({})
+        except FileNotFoundError:
+            self.base.parent.mkdir(mode=0o711, exist_ok=True)
+            self._append({})
 
     def runs_as(self, identity: Identity) -> None:
-        self._write(identity.to_json())
+        self._append(identity.to_json())
 
-    def _write(self, content: dict[str, Any]) -> None:
-        part = self._with(".part")
-        part.write_text(json.dumps(content))
-        part.rename(self.record)
+    def _append(self, content: dict[str, Any]) -> None:
+        descriptor = os.open(self.record, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, orjson.dumps(content) + b"\n")
+        finally:
+            os.close(descriptor)
 
     def read(self) -> tuple[bool, Identity | None]:
         """Whether it was begun, and as which process."""
         try:
-            content = json.loads(self.record.read_text())
+            *lines, _ = self.record.read_bytes().split(b"\n")
         except FileNotFoundError:
             return False, None
-        return True, Identity.from_json(content) if content else None
+        said = [orjson.loads(line) for line in lines]
+        known = [one for one in said if isinstance(one, dict) and one]
+        return True, Identity.from_json(known[-1]) if known else None
 
     def result(self, written: Path) -> Any:
         """Its output: the file's content, else the last line of `written` if that is JSON, else None."""

@@ -63,7 +63,6 @@ async def execute(order: Order, cancel: asyncio.Event, tools: Tools) -> Outcome:
     for load in order.load:
         tools.workspaces.load_artifact(order.run, load, folder, user)
     written = attempt.raw if masker else attempt.log
-    _forget_output(folder)
     command = Command(
         argv=_argv(order),
         stdout=written,
@@ -71,7 +70,7 @@ async def execute(order: Order, cancel: asyncio.Event, tools: Tools) -> Outcome:
         env=_environment(order, folder, user, values),
         cwd=folder,
         user=user,
-        exit_file=attempt.exit,
+        exit_file=attempt.record,
         limits=_limits(order, user),
     )
     # What is said to be begun and has no process is looked for by its scope.
@@ -126,7 +125,7 @@ async def _accompany(
     except _Ended as ended:
         forced = ended
         await kill(identity if alive(identity) else None, order.id, grace=order.grace)
-        code = await wait(identity, attempt.exit)
+        code = await wait(identity, attempt.record)
     if copy is not None:
         copy.finish()
         written.unlink(missing_ok=True)
@@ -141,7 +140,7 @@ async def _accompany(
             )
         except OlympusError as error:
             said = ("failed", str(error))
-    _take_output(watch.folder, attempt, watch.masker)
+    _take_output(_output_file(order, watch.folder), attempt, watch.masker)
     return Outcome(
         state=said[0],
         exit=code,
@@ -169,7 +168,7 @@ async def _until_ended(  # noqa: PLR0913, PLR0917 - what may end it
     """Its exit code. Raises _Ended when it has to be killed."""
     written = attempt.raw if watch.masker else attempt.log
     limit = order.limits.log_bytes or tools.max_log
-    ending = asyncio.ensure_future(wait(identity, attempt.exit))
+    ending = asyncio.ensure_future(wait(identity, attempt.record))
     cancelled = asyncio.ensure_future(watch.cancel.wait())
     try:
         while True:
@@ -221,33 +220,29 @@ def _environment(order: Order, folder: Path, user: str, secrets: dict[str, str])
         "OLY_STEP": order.step,
         "OLY_NODE": order.node,
         "OLY_ATTEMPT": str(order.attempt),
-        # In the workspace, where the step begins: the only place that its user can surely reach.
-        "OLY_OUTPUT": str(folder / f"{_OUTPUT_NAME}.{order.step}"),
+        "OLY_OUTPUT": str(_output_file(order, folder)),
         **{f"OLY_PARAM_{name.upper()}": _as_text(value) for name, value in order.params.items()},
         **order.env,
         **secrets,
     }
 
 
-_OUTPUT_NAME: Final = ".olympus-output"
-
-
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _forget_output(folder: Path) -> None:
-    """Of the step before."""
-    for old in folder.glob(f"{_OUTPUT_NAME}.*"):
-        old.unlink(missing_ok=True)
+def _output_file(order: Order, folder: Path) -> Path:
+    """In the workspace, where the step begins: the only place that its user can surely reach. Of this attempt
+    alone, so that steps that run together keep apart, and by its name the mark of what the step begot."""
+    return folder / f".olympus-output.{order.id}"
 
 
-def _take_output(folder: Path, attempt: Attempt, masker: Masker) -> None:
-    for path in folder.glob(f"{_OUTPUT_NAME}.*"):
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                attempt.output.write_bytes(masker.data(file.read(1 << 20)))
+def _take_output(written: Path, attempt: Attempt, masker: Masker) -> None:
+    with suppress(OSError):
+        descriptor = os.open(written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            attempt.output.write_bytes(masker.data(file.read(1 << 20)))
+        written.unlink()
 
 
 def _limits(order: Order, user: str) -> Limits:

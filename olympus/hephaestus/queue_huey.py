@@ -1,27 +1,24 @@
 """Huey executes steps. The only home of huey.
 
-Its queue is a SQLite file of this node; its workers are threads of ours that are woken, not polled (Huey's own
-loop sleeps up to seconds), and that take no signals. Huey runs a task at most once; what is started and never
-ended is found by the worker from its orders.
+Its queue is a SQLite file of this node. Huey's own consumer polls it, sleeping up to seconds, and hands tasks to
+threads; here a submit looks into the queue at once, and a task is executed where all else of this process runs:
+it begins the step, whose process needs no thread to wait for it. Huey runs a task at most once; what is started
+and never ended is found by the worker from its orders.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from huey import SqliteHuey
-from huey.consumer import Worker
 from huey.registry import Message
 from huey.serializer import Serializer
 
-log = logging.getLogger("olympus.hephaestus")
-
-_LOOK: Final = 30.0
+_CACHE_MB: Final = 1
 
 
 class _JsonSerializer(Serializer):  # type: ignore[misc]
@@ -39,54 +36,43 @@ class _JsonSerializer(Serializer):  # type: ignore[misc]
 
 
 class StepQueue:
-    """`submit` a name; `execute(name)` is called with it on one of `workers` threads."""
+    """`submit` a name; `begin(name)` is called with it, at most `hands` of its tasks being under way at once."""
 
-    def __init__(self, file: Path, execute: Callable[[str], None], *, workers: int) -> None:
+    def __init__(self, file: Path, begin: Callable[[str], asyncio.Task[None]], *, hands: int) -> None:
         file.touch(mode=0o600)
         self._huey = SqliteHuey(
-            "steps", filename=str(file), results=False, fsync=False, serializer=_JsonSerializer()
+            "steps",
+            filename=str(file),
+            results=False,
+            fsync=False,
+            cache_mb=_CACHE_MB,
+            serializer=_JsonSerializer(),
         )
         # What was queued when we were killed is begun anew from the orders, not from here.
         self._huey.storage.flush_queue()
-        self._task = self._huey.task(name="step")(execute)
-        self._woken = threading.Semaphore(0)
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"huey-{number}", daemon=True)
-            for number in range(workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._task = self._huey.task(name="step")(self._execute)
+        self._begin = begin
+        self._free = hands
+        self._closed = False
 
     def submit(self, name: str) -> None:
-        """Returns when it is queued."""
+        """Returns when it is queued, and begun where a hand is free. From the event loop's thread only."""
         self._task(name)
-        self._woken.release()
+        self._go_on()
 
     def close(self) -> None:
         """No further task is begun."""
-        self._stop.set()
-        for _ in self._threads:
-            self._woken.release()
+        self._closed = True
+        self._huey.storage.close()
 
-    def _work(self) -> None:
-        worker = _WokenWorker(self._huey, self._stop, self._woken)
-        while not self._stop.is_set():
-            worker.loop()
+    def _go_on(self) -> None:
+        while self._free and not self._closed and (task := self._huey.dequeue()) is not None:
+            self._huey.execute(task)
 
+    def _execute(self, name: str) -> None:
+        self._free -= 1
+        self._begin(name).add_done_callback(self._ended)
 
-class _WokenWorker(Worker):  # type: ignore[misc]
-    """Waits for a submit instead of sleeping ever longer."""
-
-    def __init__(self, huey: SqliteHuey, stop: threading.Event, woken: threading.Semaphore) -> None:
-        super().__init__(huey, stop, default_delay=0.1, max_delay=0.1, backoff=1.0)
-        self._woken = woken
-
-    def loop(self, now: Any = None) -> None:
-        # A look without being woken costs nothing and covers a submit of another process.
-        self._woken.acquire(timeout=_LOOK)
-        if not self.stop_flag.is_set():
-            super().loop(now)
-
-    def sleep(self) -> None:
-        """Waiting is done before looking."""
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._free += 1
+        self._go_on()

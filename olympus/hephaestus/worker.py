@@ -80,22 +80,25 @@ class Worker:
         self._workers = workers
         self._state = state
         self._epoch_file = state / "worker.epoch"
+        self._epoch: int | None = None
         self._live: dict[str, _Live] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
         """Until cancelled. What runs then goes on, and is found at the next start."""
-        self._loop = asyncio.get_running_loop()
-        queue = StepQueue(self._state / "huey.db", self._execute, workers=self._workers)
         first = True
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._tidy())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tidy())
+            queue = StepQueue(
+                self._state / "huey.db",
+                lambda name: group.create_task(self._carry_out(name)),
+                hands=self._workers,
+            )
+            try:
                 async for snapshot in self._kv.watch(keys.orders(self._node)):
                     self._look(snapshot, queue, group, first=first)
                     first = False
-        finally:
-            queue.close()
+            finally:
+                queue.close()
 
     async def _tidy(self) -> None:
         """Workspaces of runs that succeeded go at once; the others are kept a while for a retry."""
@@ -187,27 +190,30 @@ class Worker:
 
     def _outdated(self, order: Order) -> str | None:
         """Orders of a coordinator that was replaced are refused, also after a restart of ours."""
-        try:
-            highest = int(self._epoch_file.read_text())
-        except (FileNotFoundError, ValueError):
-            highest = 0
-        if order.epoch < highest:
-            return f"its epoch {order.epoch} is over: the highest seen is {highest}"
-        if order.epoch > highest:
+        if self._epoch is None:
+            try:
+                self._epoch = int(self._epoch_file.read_text())
+            except (FileNotFoundError, ValueError):
+                self._epoch = 0
+        if order.epoch < self._epoch:
+            return f"its epoch {order.epoch} is over: the highest seen is {self._epoch}"
+        if order.epoch > self._epoch:
             part = self._epoch_file.with_suffix(".part")
             part.write_text(str(order.epoch))
             part.rename(self._epoch_file)
+            self._epoch = order.epoch
         return None
 
-    def _execute(self, name: str) -> None:
-        """On a thread of Huey's: the step from its beginning to its end."""
-        if self._loop is not None and not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._carry_out(name), self._loop).result()
-
     async def _carry_out(self, name: str) -> None:
+        """The step from its beginning to its end."""
         live = self._live.get(name)
-        if live is not None:
+        if live is None:
+            return
+        try:
             await self._finish(live, await self._outcome(live))
+        except Exception:
+            # A fault in one step's handling is no reason to let go of all the others.
+            log.exception("step_broke", extra={"order": name})
 
     async def _outcome(self, live: _Live) -> Outcome:
         order = live.order

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -59,7 +60,16 @@ class Author:
 
     def sign(self, what: What, said: bytes) -> str:
         """`NAME:BASE64`, for `Trust.objection` on any node."""
-        return f"{self.name}:{self.key.sign(_message(what, said))}"
+        return f"{self.name}:{self.mark(_message(what, said))}"
+
+    def mark(self, message: bytes) -> str:
+        """The same message always gets the same one, and what was just signed is soon asked about here."""
+        return _signed(self.key, message)
+
+
+@lru_cache(maxsize=64)
+def _signed(key: PrivateKey, message: bytes) -> str:
+    return key.sign(message)
 
 
 class Trust:
@@ -158,8 +168,8 @@ class Trust:
         if key is None:
             return False
         if author is not None and author.name == name and author.key.public.text == key.text:
-            # The same message always gets the same signature, and signing takes a third of verifying.
-            return author.key.sign(message) == mark
+            # Signing takes a third of verifying.
+            return author.mark(message) == mark
         return key.signed(message, mark)
 
     async def heard(self, publisher: str, events: tuple[Event, ...]) -> tuple[Event, ...]:

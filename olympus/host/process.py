@@ -33,6 +33,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _TICK: Final = 0.02
 _SWEEPS: Final = 50
 _SIGNALS: Final = 64
+_MAX_STAT: Final = 4096
 # Constant text: what varies comes as arguments. $0 is the exit file, $1 the folder, $2 the number of cgroups.
 # A trap keeps the shell alive for the exit code when the whole group is signalled; its child's signals are default.
 _WRAPPER: Final = """
@@ -44,7 +45,7 @@ if [ "$0" = - ]; then exec "$@"; fi
 trap : TERM INT HUP
 "$@"
 code=$?
-echo "$code" >"$0"
+echo "$code" >>"$0"
 exit "$code"
 """
 
@@ -65,8 +66,8 @@ class Command:
 
     user:      None: as Olympus itself
     scope:     names all that belongs to it, unique among what runs
-    exit_file: where the exit code is left; None: the program takes the place of the wrapper, and only its
-               parent learns how it ended
+    exit_file: where the exit code is left, appended as a line of its own (what else stands there is no number);
+               None: the program takes the place of the wrapper, and only its parent learns how it ended
     """
 
     argv: tuple[str, ...]
@@ -258,12 +259,12 @@ async def wait(identity: Identity, exit_file: Path | None = None) -> int | None:
 def read_exit(exit_file: Path) -> int | None:
     """The code that the wrapper left; None where it was killed before it could."""
     try:
-        text = exit_file.read_text()
+        # What comes behind the last end of a line was cut off by a kill.
+        *lines, _ = exit_file.read_bytes().split(b"\n")
     except FileNotFoundError:
         return None
-    if not text.endswith("\n"):
-        return None
-    return _signalled(int(text))
+    codes = [int(line) for line in lines if line.isdigit()]
+    return _signalled(codes[-1]) if codes else None
 
 
 def _signalled(code: int) -> int:
@@ -272,7 +273,9 @@ def _signalled(code: int) -> int:
 
 
 async def _gone(identity: Identity) -> None:
-    if not alive(identity):
+    # A child's pid is its own until its status is collected; another's may be given away while we look.
+    ours = identity.pid in _children
+    if not ours and not alive(identity):
         return
     try:
         descriptor = os.pidfd_open(identity.pid)
@@ -282,8 +285,7 @@ async def _gone(identity: Identity) -> None:
     ended = asyncio.Event()
     try:
         loop.add_reader(descriptor, ended.set)
-        # The pid may have been given away between the look and the open.
-        if alive(identity):
+        if ours or alive(identity):
             await ended.wait()
     finally:
         loop.remove_reader(descriptor)
@@ -411,11 +413,17 @@ def _start_time(pid: int) -> int | None:
 def _stat(pid: int) -> list[str] | None:
     """The fields of /proc/PID/stat from the third on: state, parent, group, session …"""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        raw = os.read(descriptor, _MAX_STAT)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     # The second field is the program's name, in brackets, and may hold brackets and spaces itself.
-    return text.rpartition(")")[2].split()
+    return raw.rpartition(b")")[2].decode().split()
 
 
 def _all_stats() -> list[tuple[int, list[str]]]:

@@ -21,10 +21,15 @@ def account(name: str) -> pwd.struct_passwd:
 
 def own_name() -> str:
     """Whom Olympus itself runs as."""
+    return _name_of(os.geteuid())
+
+
+@lru_cache(maxsize=16)
+def _name_of(uid: int) -> str:
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(os.geteuid())
+        return str(uid)
 
 
 def default_user() -> str:

@@ -110,7 +110,7 @@ def test_a_step_sees_its_own_environment_and_nothing_else(olympus):
     run = olympus.run("show", {"text": "x"})
     _, environ = json.loads(log(olympus, run).splitlines()[-1])
     assert set(environ) == {
-        "OLY_RUN_ID", "OLY_STEP", "OLY_NODE", "OLY_ATTEMPT", "OLY_OUTPUT", "OLY_PARAM_TEXT", "OLY_SCOPE",
+        "OLY_RUN_ID", "OLY_STEP", "OLY_NODE", "OLY_ATTEMPT", "OLY_OUTPUT", "OLY_PARAM_TEXT",
         "MINE", "PATH", "HOME", "LANG",
     } | ({"LC_CTYPE"} & set(environ))  # fmt: skip
 
