@@ -241,13 +241,10 @@ class TestEvents:
         reader = Bus(kv, "c1", clock=SystemClock(), heard=trust.heard)
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             tasks = [group.create_task(bus.run()) for bus in (rogue, reader)]
-            batches = reader.subscribe()
-            first = asyncio.ensure_future(anext(batches))
-            while not reader._subscribers:
-                await asyncio.sleep(0)
+            batches = reader.subscribe(await reader.now())
             await rogue.publish(OF_OTHERS)
             await rogue.publish([*OF_OTHERS[:3], *OF_ITSELF])
-            assert [event.id for event in (await first).events] == [event.id for event in OF_ITSELF]
+            assert [event.id for event in (await anext(batches)).events] == [event.id for event in OF_ITSELF]
             found, _ = await reader.history(newest_first=False)
             assert {event.id for event in found} == {event.id for event in OF_ITSELF}
             assert await reader.find(OF_OTHERS[3].id) is None
