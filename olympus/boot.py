@@ -23,6 +23,7 @@ from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
 from olympus.chronos.service import Chronos
 from olympus.config import Address, Settings
+from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.execute_process import Tools
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.secrets import SecretReader
@@ -183,7 +184,9 @@ class House:
             node,
             Tools(
                 runs=runs,
-                workspaces=Workspaces(base_folder(state), state / "artifacts", self._blob),
+                workspaces=Workspaces(
+                    base_folder(state), Artifacts(state / "artifacts", kv, node), self._blob
+                ),
                 secrets=self._secrets,
                 clock=clock,
             ),

@@ -50,7 +50,7 @@ def shown(run: Run) -> dict[str, Any]:
 
 
 def _asks(step: dict[str, Any]) -> dict[str, Any]:
-    extra = {"artifacts": step["artifacts"]} if step["artifacts"] else {}
+    extra = {"artifacts": list(step["artifacts"])} if step["artifacts"] else {}
     return extra | ({"role": step["role"]} if step["state"] == "waiting" and step["role"] else {})
 
 

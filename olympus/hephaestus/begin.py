@@ -153,6 +153,7 @@ def _order(draft: Draft, entry: StepRun, step: Step) -> Order:
             files=files,
         ),
         save=dict(step.save or {}),
+        share=_shared(draft, step),
         load=tuple(_load(draft, entry, name, path) for name, path in (step.load or {}).items()),
         idempotent=step.idempotent,
         cause=run.begun,
@@ -197,7 +198,22 @@ def _load(draft: Draft, entry: StepRun, name: str, path: str) -> Load:
     mine = next((one for one in saved if one.target == entry.target), saved[-1] if saved else None)
     if mine is None:
         raise Invalid(f"no step has saved the artifact '{name}'")
-    return Load(name=name, path=path, node=mine.node)
+    return Load(name=name, path=path, node=mine.node, sha256=mine.artifacts[name])
+
+
+def _shared(draft: Draft, step: Step) -> tuple[str, ...]:
+    """What of this step's is loaded where another node may have to do it: `_load` prefers the same target's."""
+    names = set(step.save or {})
+    loaders = [one for one in draft.recipe.steps if names & set(one.load or {})]
+    several = len(draft.run.targets) > 1
+    wander = (
+        step.delegate is not None
+        or any(one.delegate is not None for one in loaders)
+        # On some nodes it may be skipped, or fail, and the later step goes on all the same.
+        or (several and (step.when is not None or step.on != "success"))
+        or (several and any(one.on != "success" for one in loaders))
+    )
+    return tuple(sorted(names & {name for one in loaders for name in one.load or {}})) if wander else ()
 
 
 def _text(value: object, what: str) -> str:

@@ -28,7 +28,7 @@ def ended(draft: Draft, entry: StepRun, outcome: Outcome) -> None:
         exit=outcome.exit,
         output=output,
         started_at=outcome.started_at or entry.started_at,
-        artifacts=tuple(dict.fromkeys((*entry.artifacts, *(one.name for one in outcome.artifacts)))),
+        artifacts=entry.artifacts | {one.name: one.sha256 for one in outcome.artifacts},
     )
     stop = draft.run.stop
     if outcome.state == "succeeded":

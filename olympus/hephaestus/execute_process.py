@@ -61,7 +61,7 @@ async def execute(order: Order, cancel: asyncio.Event, tools: Tools) -> Outcome:
     masker = Masker(values.values())
     folder = await tools.workspaces.prepare(order.workspace, user)
     for load in order.load:
-        tools.workspaces.load_artifact(order.run, load, folder, user)
+        await tools.workspaces.load_artifact(order.run, load, folder, user)
     written = attempt.raw if masker else attempt.log
     command = Command(
         argv=_argv(order),
@@ -134,10 +134,11 @@ async def _accompany(
     artifacts: tuple[Artifact, ...] = ()
     if said[0] == "succeeded":
         try:
-            artifacts = tuple(
-                tools.workspaces.save_artifact(order.run, name, path, watch.folder)
+            saved = [
+                await tools.workspaces.save_artifact(order, name, path, watch.folder)
                 for name, path in order.save.items()
-            )
+            ]
+            artifacts = tuple(saved)
         except OlympusError as error:
             said = ("failed", str(error))
     _take_output(_output_file(order, watch.folder), attempt, watch.masker)

@@ -106,6 +106,7 @@ class Load(Document):
     name: str
     path: str
     node: str
+    sha256: str = ""
 
 
 class Artifact(Document):
@@ -156,6 +157,7 @@ class Order(Document):
     allow_users: what the Node's declaration allows
     timeout:     of this attempt, counted from its start
     deadline:    when the run itself must be over, if it has a time-out
+    share:       of what is saved, what a step on another node may load
     grace:       between SIGTERM and SIGKILL
     signature:   of `canonical()` by a controller (`hermes.trust`); the node refuses an order without
     state:       pending until the worker takes it; started, finished are written by the worker
@@ -181,6 +183,7 @@ class Order(Document):
     grace: float = 5.0
     workspace: Workspace
     save: dict[str, str] = Field(default_factory=dict)
+    share: tuple[str, ...] = ()
     load: tuple[Load, ...] = ()
     limits: Limits = Limits()
     idempotent: bool = False

@@ -25,11 +25,15 @@ _SOME_PIPELINES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Finished runs are kept for `age`, and no more than `count` of them; looked after each `every` seconds."""
+    """Finished runs are kept for `age`, and no more than `count` of them; looked after each `every` seconds.
+
+    carried: how long what steps saved for other nodes stays after its run began, if that did not succeed
+    """
 
     age: timedelta = timedelta(days=30)
     count: int = 10_000
     every: float = 3600.0
+    carried: timedelta = timedelta(days=1)
 
 
 def outdated(ids: Sequence[str], live: frozenset[str], keep: Keep, now: datetime) -> list[str]:
@@ -70,7 +74,20 @@ class Caretaker:
             log.info("runs_removed", extra={"count": len(gone)})
             await self._sweep_starts(frozenset(ids).difference(gone))
         await self._sweep_pipelines(ids)
+        await self._sweep_artifacts(live)
         return len(gone)
+
+    async def _sweep_artifacts(self, live: frozenset[str]) -> None:
+        """What is carried for runs that ended: nodes remove what succeeded, a retry may want the rest for a while."""
+        limit = (self._clock.now() - self._keep.carried).timestamp() * 1000
+        gone = []
+        for key in await self._kv.keys(keys.ARTIFACTS):
+            run = key.removeprefix(keys.ARTIFACTS).split("/")[1:2]
+            made = milliseconds_of(run[0]) if run else None
+            if (not run or run[0] not in live) and (made is None or made < limit):
+                gone.append(key)
+        for i in range(0, len(gone), _AT_ONCE):
+            await self._kv.transact([self._guard, *(Delete(key) for key in gone[i : i + _AT_ONCE])])
 
     async def _sweep_starts(self, kept: frozenset[str]) -> None:
         for entry in (await self._kv.scan(keys.STARTS)).entries:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -108,6 +109,12 @@ class Worker:
                 if event.type == RUN_FINISHED and event.data.get("state") == "succeeded":
                     run = str(event.data.get("run"))
                     await asyncio.to_thread(self._tools.workspaces.remove_run, run)
+                    await self._forget_carried(run)
+
+    async def _forget_carried(self, run: str) -> None:
+        """What stays because Hermes is away just now, the coordinator removes."""
+        with suppress(HermesUnreachable):
+            await self._tools.workspaces.artifacts.forget(run)
 
     def _look(self, snapshot: Snapshot, queue: StepQueue, group: asyncio.TaskGroup, *, first: bool) -> None:
         prefix = keys.orders(self._node)

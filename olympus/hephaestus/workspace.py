@@ -9,15 +9,13 @@ import stat
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
 
+from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.checkout_git import clone
-from olympus.hephaestus.orders import Artifact, Load, Workspace
+from olympus.hephaestus.orders import Artifact, Load, Order, Workspace
 from olympus.host.users import account, own_name
 from olympus.kernel.errors import Invalid, Refused
 from olympus.records.desired import BlobRef
-
-_MAX_ARTIFACT: Final = 2 * 1024**3
 
 
 def base_folder(state: Path) -> Path:
@@ -39,11 +37,11 @@ def _private(folder: Path, mode: int) -> Path:
 
 
 class Workspaces:
-    """`load` gets the content of a file of the specs' commit; `artifacts` is where saved files are kept."""
+    """`load` gets the content of a file of the specs' commit; `artifacts` keeps what is saved."""
 
-    def __init__(self, base: Path, artifacts: Path, load: Callable[[BlobRef], Awaitable[bytes]]) -> None:
+    def __init__(self, base: Path, artifacts: Artifacts, load: Callable[[BlobRef], Awaitable[bytes]]) -> None:
         self._base = base
-        self._artifacts = artifacts
+        self.artifacts = artifacts
         self._load = load
 
     async def prepare(self, wanted: Workspace, user: str) -> Path:
@@ -64,41 +62,17 @@ class Workspaces:
         _give(folder, user)
         return folder
 
-    def load_artifact(self, run: str, wanted: Load, folder: Path, user: str) -> None:
-        """Raises Invalid where it is not on this node."""
-        source = self._artifacts / run / wanted.name
-        if not source.is_file():
-            raise Invalid(
-                f"artifact '{wanted.name}' was saved on node '{wanted.node}' and is not on this one"
-            )
+    async def load_artifact(self, run: str, wanted: Load, folder: Path, user: str) -> None:
+        """Raises Invalid where it cannot be had."""
         target = inside(folder, wanted.path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target, follow_symlinks=False)
+        await self.artifacts.load(run, wanted, target)
         _give(target, user)
 
-    def save_artifact(self, run: str, name: str, path: str, folder: Path) -> Artifact:
+    async def save_artifact(self, order: Order, name: str, path: str, folder: Path) -> Artifact:
         """Keep a file of the workspace. Raises Invalid where it is not there, or leads out of it."""
         source = inside(folder, path)
-        try:
-            descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise Invalid(f"artifact '{name}': {path}: {error.strerror}") from error
-        target = self._artifacts / run / name
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        digest, size = hashlib.sha256(), 0
-        with os.fdopen(descriptor, "rb") as content, target.with_suffix(".part").open("wb") as kept:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Invalid(f"artifact '{name}': {path} is no regular file")
-            while piece := content.read(1 << 20):
-                size += len(piece)
-                if size > _MAX_ARTIFACT:
-                    raise Invalid(f"artifact '{name}' is over {_MAX_ARTIFACT} bytes")
-                digest.update(piece)
-                kept.write(piece)
-            kept.flush()
-            os.fsync(kept.fileno())
-        target.with_suffix(".part").rename(target)
-        return Artifact(name=name, size=size, sha256=digest.hexdigest())
+        return await self.artifacts.save(order.run, name, source, share=name in order.share)
 
     def remove_run(self, run: str) -> None:
         """The workspaces of a run on this node."""

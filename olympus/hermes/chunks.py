@@ -40,13 +40,13 @@ class Blob:
         return Blob(raw["digest"], raw["size"], tuple(raw["chunks"]))
 
 
-async def put_blob(kv: Kv, data: bytes) -> Blob:
+async def put_blob(kv: Kv, data: bytes, *, prefix: str = keys.CHUNKS) -> Blob:
     """Store `data`; pieces that are there already are not written again."""
-    (blob,) = await put_blobs(kv, [data])
+    (blob,) = await put_blobs(kv, [data], prefix=prefix)
     return blob
 
 
-async def put_blobs(kv: Kv, contents: Sequence[bytes]) -> list[Blob]:
+async def put_blobs(kv: Kv, contents: Sequence[bytes], *, prefix: str = keys.CHUNKS) -> list[Blob]:
     """As `put_blob`, many of them: small pieces go in together."""
     pieces: dict[str, bytes] = {}
     blobs: list[Blob] = []
@@ -56,17 +56,17 @@ async def put_blobs(kv: Kv, contents: Sequence[bytes]) -> list[Blob]:
         names = [hashlib.sha256(piece).hexdigest() for piece in cut]
         pieces |= zip(names, cut, strict=True)
         blobs.append(Blob(hashlib.sha256(data).hexdigest(), len(data), tuple(names)))
-    missing = await _missing(kv, list(pieces))
+    missing = await _missing(kv, list(pieces), prefix)
     for group in _groups({name: pieces[name] for name in missing}):
-        await kv.transact([Put(keys.chunk(name), piece) for name, piece in group])
+        await kv.transact([Put(prefix + name, piece) for name, piece in group])
     return blobs
 
 
-async def _missing(kv: Kv, names: list[str]) -> list[str]:
+async def _missing(kv: Kv, names: list[str], prefix: str) -> list[str]:
     if len(names) > _FEW:
-        there = {key.removeprefix(keys.CHUNKS) for key in await kv.keys(keys.CHUNKS)}
+        there = {key.removeprefix(prefix) for key in await kv.keys(prefix)}
         return [name for name in names if name not in there]
-    return [name for name in names if await kv.get(keys.chunk(name)) is None]
+    return [name for name in names if await kv.get(prefix + name) is None]
 
 
 def _groups(pieces: dict[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
@@ -83,21 +83,29 @@ def _groups(pieces: dict[str, bytes]) -> Iterator[list[tuple[str, bytes]]]:
         yield group
 
 
-async def get_blob(kv: Kv, blob: Blob) -> bytes:
+async def get_blob(kv: Kv, blob: Blob, *, prefix: str = keys.CHUNKS) -> bytes:
     """The content. Raises NotFound where a piece is gone, or is not what its name says."""
     pieces: list[bytes] = []
     for i in range(0, len(blob.chunks), _AT_ONCE):
         part = blob.chunks[i : i + _AT_ONCE]
         for name, entry in zip(
-            part, await asyncio.gather(*(kv.get(keys.chunk(name)) for name in part)), strict=True
+            part, await asyncio.gather(*(kv.get(prefix + name) for name in part)), strict=True
         ):
             if entry is None:
                 raise NotFound(f"chunk {name} is not in Hermes any more")
             pieces.append(entry.value)
-    data = zlib.decompress(b"".join(pieces)) if pieces else b""
+    data = _unpacked(b"".join(pieces), blob.size)
     if hashlib.sha256(data).hexdigest() != blob.digest:
         raise NotFound(f"content {blob.digest} was damaged in Hermes")
     return data
+
+
+def _unpacked(packed: bytes, size: int) -> bytes:
+    """No more than `size` bytes, whatever a few of them could grow to. Raises NotFound where it is no such content."""
+    try:
+        return zlib.decompressobj().decompress(packed, size + 1)
+    except zlib.error as error:
+        raise NotFound(f"it was damaged in Hermes: {error}") from error
 
 
 async def sweep(kv: Kv, live: Collection[str]) -> int:

@@ -6,6 +6,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | key | holds | written by |
 |---|---|---|
 | `catalog` | root of the compiled catalog: revision, chunks | Zeus's controller |
+| `artifacts/NODE/RUN/SHA256` | what a step there saved for another node | that node; the coordinator removes it |
 | `chunks/SHA256` | what is large, in pieces | who writes the root that names them |
 | `offer` | a catalog that was validated and is to be applied | who got the push |
 | `zeus/outcome` | what became of the last offer | Zeus's controller |
@@ -58,12 +59,18 @@ INTENTS: Final = ROOT + "intents/"
 HEADS: Final = ROOT + "bus/heads/"
 SEGMENTS: Final = ROOT + "bus/segments/"
 CHUNKS: Final = ROOT + "chunks/"
+ARTIFACTS: Final = ROOT + "artifacts/"
 TOKENS: Final = ROOT + "tokens/"
 AUDIT: Final = ROOT + "audit/"
 
 
 def chunk(digest: str) -> str:
     return CHUNKS + digest
+
+
+def artifacts(node_name: str, run_id: str) -> str:
+    """The prefix of what steps of a run saved on a node."""
+    return f"{ARTIFACTS}{node_name}/{run_id}/"
 
 
 def rollout(service: str) -> str:
@@ -172,9 +179,10 @@ def epoch(role: str) -> str:
 
 def node_writes(name: str) -> tuple[str, ...]:
     """All that a node which is no controller writes. What ends with '/' is a prefix."""
-    return registration(name), refusal(name), orders(name), instances(name), head(name), segments(name)
+    own = f"{ARTIFACTS}{name}/"
+    return registration(name), refusal(name), orders(name), instances(name), head(name), segments(name), own
 
 
 def node_reads(name: str) -> tuple[str, ...]:
-    """All that it reads besides: its own part, how services fare elsewhere, events, content, whom to trust."""
-    return node(name), INSTANCES, HEADS, SEGMENTS, CHUNKS, CONTROLLERS
+    """All that it reads besides: its own part, services and artifacts of others, events, content, whom to trust."""
+    return node(name), INSTANCES, HEADS, SEGMENTS, CHUNKS, ARTIFACTS, CONTROLLERS

@@ -79,7 +79,7 @@ class StepRun(Document):
     token:    what it waits for: the child run, the intent
     role:     who may approve
     by:       who approved
-    artifacts: names of what it saved
+    artifacts: what it saved, and the SHA-256 of its content
     """
 
     name: str
@@ -100,7 +100,7 @@ class StepRun(Document):
     token: str | None = None
     role: str = ""
     by: str = ""
-    artifacts: tuple[str, ...] = ()
+    artifacts: dict[str, str] = Field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:

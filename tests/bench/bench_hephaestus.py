@@ -16,6 +16,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from olympus.hephaestus import execute_process
+from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.execute_process import Tools
 from olympus.hephaestus.ports import DeclaredNode
 from olympus.hephaestus.secrets import SecretReader
@@ -62,7 +63,7 @@ async def hephaestus(state: Path) -> AsyncIterator[tuple[Starts, EmbeddedKv]]:
     starts = Starts(kv, bus, clock, specs)
     for name in ("runs", "workspaces", "artifacts", "worker"):
         (state / name).mkdir(mode=0o711)
-    workspaces = Workspaces(state / "workspaces", state / "artifacts", no_files)
+    workspaces = Workspaces(state / "workspaces", Artifacts(state / "artifacts", kv, "n1"), no_files)
     tools = Tools(state / "runs", workspaces, SecretReader(os.environ), clock)
     signer = await signer_of(kv, state)
     worker = Worker(

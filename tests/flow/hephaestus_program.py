@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.execute_process import Tools
 from olympus.hephaestus.secrets import SecretReader
 from olympus.hephaestus.service import ROLE, Hephaestus
@@ -45,7 +46,7 @@ async def main(state: Path) -> None:
         (state / name).mkdir(exist_ok=True, mode=0o711)
     tools = Tools(
         state / "runs",
-        Workspaces(state / "workspaces", state / "artifacts", no_files),
+        Workspaces(state / "workspaces", Artifacts(state / "artifacts", kv, "n1"), no_files),
         SecretReader(os.environ),
         clock,
     )

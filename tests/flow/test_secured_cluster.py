@@ -59,6 +59,18 @@ kind: Pipeline
 metadata: {name: asks}
 spec:
   steps: [{name: ask, approve: {role: admin}}, {name: say, run: [echo, "approved"]}]
+---
+apiVersion: olympus/v1
+kind: Pipeline
+metadata: {name: carry}
+spec:
+  steps:
+    - {name: here, script: "echo from here > out", artifacts: {save: {first: out}}}
+    - name: there
+      delegate: {selector: role=web, pick: one}
+      script: "cat in > out; echo and there >> out"
+      artifacts: {load: {first: in}, save: {second: out}}
+    - {name: back, script: "cat in", artifacts: {load: {second: in}}}
 """
 
 
@@ -224,6 +236,18 @@ def test_a_service_and_a_step_run_on_the_node(cluster: Cluster):
     assert [(step["node"], step["state"]) for step in run["steps"]] == [("n1", "succeeded")]
 
 
+async def test_what_a_step_saved_gets_to_the_other_host_and_back(cluster: Cluster):
+    run = cluster.c1.run("carry")
+    assert run["state"] == "succeeded", run
+    assert [step["node"] for step in run["steps"]] == ["c1", "n1", "c1"]
+    path = f"/api/v1/runs/{run['id']}/logs?step=back"
+    assert cluster.c1.ask("GET", path).text == "from here\nand there\n"
+    async with cluster.kv() as operator, asyncio.timeout(20):
+        async for found in operator.watch(keys.ARTIFACTS):
+            if not found.entries:
+                return
+
+
 FORBIDDEN = [
     keys.desired("n1"),
     keys.desired("n2"),
@@ -245,6 +269,8 @@ FORBIDDEN = [
     keys.HOSTS,
     keys.SOURCE,
     keys.chunk("x"),
+    keys.artifacts("n2", "r") + "x",
+    keys.artifacts("c1", "r") + "x",
     keys.run("x"),
     keys.live_run("x"),
     keys.pipeline("x"),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.execute_process import Tools
 from olympus.hephaestus.orders import (
     ORDER_FINISHED,
@@ -103,7 +104,7 @@ class Node:
         bus, client, clock = Bus(self.kv, "n1", clock=SystemClock()), HttpClient(), SystemClock()
         tools = Tools(
             self.state / "runs",
-            Workspaces(self.state / "work", self.state / "artifacts", no_files),
+            Workspaces(self.state / "work", Artifacts(self.state / "artifacts", self.kv, "n1"), no_files),
             SecretReader(os.environ),
             clock,
         )
@@ -254,6 +255,7 @@ CHANGED = {
     "grace": 6.0,
     "workspace": Workspace(key="other"),
     "save": {"a": "b"},
+    "share": ("x",),
     "load": (Load(name="a", path="b", node="n2"),),
     "limits": Limits(tasks=1),
     "idempotent": True,
