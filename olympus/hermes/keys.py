@@ -17,6 +17,10 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `nodes/NODE/desired` | what the node should be, signed | Zeus's controller |
 | `nodes/NODE/refusal` | why the node does not take that | that node |
 | `nodes/NODE/orders/ORDER` | a step to be executed, signed | Hephaestus's coordinator; the node marks it started |
+| `nodes/NODE/watches/WATCH` | how a LogWatch fares on that node | that node |
+| `nodes/NODE/told/WATCH/SHA256` | how far a source of that watch was told | that node |
+| `nodes/NODE/asks/ID` | a question for the last lines there, signed | Athena; the node removes it |
+| `nodes/NODE/answers/ID` | what it answers | that node; who asked removes it |
 | `instances/NODE/SERVICE` | a service's instance as its steward sees it | that node |
 | `trust/controllers/NODE` | the public key of a host that may lead | that controller |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
@@ -92,6 +96,42 @@ def desired(name: str) -> str:
 
 def refusal(name: str) -> str:
     return f"{NODES}{name}/refusal"
+
+
+def watches(name: str) -> str:
+    """The prefix of how a node's watches fare."""
+    return f"{NODES}{name}/watches/"
+
+
+def watch(name: str, watch_name: str) -> str:
+    return f"{NODES}{name}/watches/{watch_name}"
+
+
+def told(name: str, watch_name: str = "") -> str:
+    """The prefix of how far a node's watches, or one of them, were told."""
+    return f"{NODES}{name}/told/" + (f"{watch_name}/" if watch_name else "")
+
+
+def told_of(name: str, watch_name: str, stream: str) -> str:
+    return told(name, watch_name) + hashlib.sha256(stream.encode(errors="surrogateescape")).hexdigest()
+
+
+def asks(name: str) -> str:
+    """The prefix of what a node is asked."""
+    return f"{NODES}{name}/asks/"
+
+
+def ask(name: str, ask_id: str) -> str:
+    return f"{NODES}{name}/asks/{ask_id}"
+
+
+def answers(name: str) -> str:
+    """The prefix of what it answers."""
+    return f"{NODES}{name}/answers/"
+
+
+def answer(name: str, ask_id: str) -> str:
+    return f"{NODES}{name}/answers/{ask_id}"
 
 
 def instances(name: str) -> str:
