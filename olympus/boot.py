@@ -21,6 +21,8 @@ from olympus.apollo.http_quart import App
 from olympus.apollo.ports import GitCall, StartedRun, Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
+from olympus.argos.check_service import Checks
+from olympus.argos.service import Argos
 from olympus.chronos.service import Chronos
 from olympus.config import Address, Settings
 from olympus.hephaestus.artifacts import Artifacts
@@ -170,6 +172,8 @@ class House:
         self._source = self._specs_source() if settings.controls else None
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
+        checks = Checks(kv, self.bus, clock, node, state=state, client=self._client)
+        self._argos = Argos(kv, node, state=state, seals=seals, checks=checks)
         self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
         self._specs = CatalogSpecs(kv, self._catalogs, registry)
         self._starts = Starts(kv, self.bus, clock, self._specs)
@@ -257,6 +261,8 @@ class House:
             work.append(lead(Lease(kv, HEPHAESTUS, node), self._hephaestus.lead))
         if "steward" in gods:
             work.append(self._steward.run())
+        if "argos" in gods:
+            work.append(self._argos.run())
         if "worker" in gods:
             work.append(self._worker.run())
         return work

@@ -128,7 +128,7 @@ A token is a secret: it goes to its host, and nowhere else.
 
     HERMES="--hermes consul://127.0.0.1:8500 --hermes-token-file /etc/olympus/consul.token"
     olympus up --node NAME $HERMES                           # controllers
-    olympus up --node NAME $HERMES --gods steward,worker     # nodes
+    olympus up --node NAME $HERMES --gods steward,worker,argos     # nodes
     olympus doctor --node NAME $HERMES                       # on each: is all this in force?
 
 A controller makes its key at its first start (`STATE/controller.key`, 0600) and publishes the public half in Consul,

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from olympus.hephaestus.ports import Specs
 from olympus.hermes import keys
 from olympus.hermes.kv import Kv
+from olympus.records.check import checks_of, standing
 from olympus.records.instance import Instance
 from olympus.records.intents import honoured
 
@@ -69,10 +68,14 @@ def _states(instances: list[Instance]) -> str:
 
 
 async def _check(kv: Kv, specs: Specs, name: str, wanted: str | None) -> Seen:
-    """`nodes/NODE/checks/NAME`: {state: passing|failing|unknown}, written by that node's Argos."""
-    entries = [await kv.get(f"{keys.node(node.name)}checks/{name}") for node in specs.nodes()]
-    states = [str(orjson.loads(entry.value).get("state")) for entry in entries if entry is not None]
+    """passing on all nodes that it is for; failing or unknown on any of them."""
+    nodes = {node.name: node for node in specs.checked(name)}
+    found = [await kv.get(keys.check(node, name)) for node in nodes]
+    records = checks_of(entry for entry in found if entry is not None)
+    stands = standing(name, nodes, records, {node: None for node, one in nodes.items() if not one.alive})
+    states = [one.state for one in stands]
     so = bool(states) and (
         all(state == wanted for state in states) if wanted == "passing" else wanted in states
     )
-    return Seen(so, f"check {name}: {', '.join(states) or 'nobody has told of it'}")
+    said = ", ".join(f"{one.state} on {one.node}" for one in stands)
+    return Seen(so, f"check {name}: {said or 'it is for no node'}")

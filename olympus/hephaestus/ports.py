@@ -83,6 +83,10 @@ class Specs(Protocol):
 
     def nodes(self) -> Sequence[DeclaredNode]: ...
 
+    def checked(self, check: str) -> Sequence[DeclaredNode]:
+        """The nodes that a Check is for; none where there is no such Check."""
+        ...
+
     def remedies(self) -> Mapping[str, str]:
         """Service → the pipeline that its `onFailure` names."""
         ...

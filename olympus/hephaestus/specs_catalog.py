@@ -15,6 +15,7 @@ from olympus.records.desired import BlobRef
 from olympus.records.intents import Intent
 from olympus.spec.catalog import Catalog
 from olympus.spec.duration import parse_duration
+from olympus.spec.selector import parse_selector
 
 
 class CatalogSpecs:
@@ -156,6 +157,13 @@ class CatalogSpecs:
 
     def nodes(self) -> Sequence[DeclaredNode]:
         return self._known_nodes
+
+    def checked(self, check: str) -> Sequence[DeclaredNode]:
+        found = self._catalog.get("Check", check)
+        if found is None:
+            return ()
+        accepts = parse_selector(found.spec.nodes.selector).matches
+        return tuple(node for node in self._known_nodes if accepts(node.labels))
 
     def remedies(self) -> Mapping[str, str]:
         return {

@@ -21,6 +21,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `nodes/NODE/told/WATCH/SHA256` | how far a source of that watch was told | that node |
 | `nodes/NODE/asks/ID` | a question for the last lines there, signed | Athena; the node removes it |
 | `nodes/NODE/answers/ID` | what it answers | that node; who asked removes it |
+| `nodes/NODE/checks/CHECK` | the state of a Check on that node | that node |
 | `instances/NODE/SERVICE` | a service's instance as its steward sees it | that node |
 | `trust/controllers/NODE` | the public key of a host that may lead | that controller |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
@@ -134,6 +135,15 @@ def answer(name: str, ask_id: str) -> str:
     return f"{NODES}{name}/answers/{ask_id}"
 
 
+def checks(name: str) -> str:
+    """The prefix of what a node's checks found."""
+    return f"{NODES}{name}/checks/"
+
+
+def check(name: str, check_name: str) -> str:
+    return f"{NODES}{name}/checks/{check_name}"
+
+
 def instances(name: str) -> str:
     """The prefix of a node's instances: apart from `nodes/`, since every node may read them."""
     return f"{INSTANCES}{name}/"
@@ -219,8 +229,8 @@ def epoch(role: str) -> str:
 
 def node_writes(name: str) -> tuple[str, ...]:
     """All that a node which is no controller writes. What ends with '/' is a prefix."""
-    own = f"{ARTIFACTS}{name}/"
-    return registration(name), refusal(name), orders(name), instances(name), head(name), segments(name), own
+    own = registration(name), refusal(name), orders(name), checks(name), instances(name)
+    return *own, f"{ARTIFACTS}{name}/", head(name), segments(name)
 
 
 def node_reads(name: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ _TRUST: Final = keys.ROOT + "trust/"
 
 
 def node_policy(name: str) -> str:
-    """Of a host that runs `--gods steward,worker`. HCL."""
+    """Of a host that runs `--gods steward,worker,argos`. HCL."""
     return _policy(
         f"Olympus on {name}, a node: it writes what is its own, and reads what it needs.",
         *(_key(key, "read") for key in keys.node_reads(name)),

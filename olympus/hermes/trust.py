@@ -104,7 +104,7 @@ class Trust:
             await self._kv.transact([Put(key, value)])
         except Refused as exc:
             raise Refused(
-                f"{exc}. A host that runs more than --gods steward,worker needs a controller's token"
+                f"{exc}. A host that runs more than --gods steward,worker,argos needs a controller's token"
             ) from exc
 
     async def run(self) -> None:

@@ -1,4 +1,7 @@
-"""Ed25519 signatures (RFC 8032), with the private key in a file of this machine. The only home of `cryptography`."""
+"""Ed25519 signatures (RFC 8032), with the private key in a file of this machine.
+
+With certificates.py the home of `cryptography`.
+"""
 
 from __future__ import annotations
 

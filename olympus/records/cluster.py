@@ -12,6 +12,7 @@ from olympus.hermes import keys
 from olympus.hermes.kv import Entry, Kv
 from olympus.kernel.errors import Invalid
 from olympus.records.catalog import CatalogRoot
+from olympus.records.check import checks_of
 from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import Hosts
 from olympus.records.instance import instances_of
@@ -30,13 +31,16 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
     applied = None if root is None else CatalogRoot.from_bytes(root.value)
     hosts = await kv.get(keys.HOSTS)
     told: dict[str, dict[str, InstanceSpec]] = {}
+    checking: dict[str, frozenset[str]] = {}
     facts: dict[str, dict[str, Any]] = {}
     refusals: dict[str, Refusal] = {}
-    for entry in (await kv.scan(keys.NODES)).entries:
+    nodes = (await kv.scan(keys.NODES)).entries
+    for entry in nodes:
         node, _, what = entry.key.removeprefix(keys.NODES).partition("/")
         if what == "desired":
             document = await unsealed(kv, entry.value)
             told[node] = {spec.service: spec for spec in document.instances}
+            checking[node] = frozenset(check.name for check in document.checks)
         elif what == "refusal":
             refusals.update(_refusal(node, entry))
         elif what == "registration":
@@ -54,6 +58,8 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
             for entry in (await kv.scan(keys.ROLLOUTS)).entries
         },
         intents=intents_of((await kv.scan(keys.INTENTS)).entries),
+        checks=checks_of(nodes),
+        checking=checking,
         facts=facts,
         refusals=refusals,
         outcome=None if outcome is None else Outcome.from_bytes(outcome.value),

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from olympus.kernel.clock import rfc3339
+from olympus.records.check import CheckRecord, CheckState, NodeStanding, standing
 from olympus.records.condition import Condition, Truth
 from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import HostRecord
@@ -29,6 +30,8 @@ class Cluster:
     """All that statuses are made of.
 
     told, seen: node → service → what the node was told, what it answered
+    checking:   node → the checks that it was told to make
+    checks:     node → check → how it stands there
     facts:      node → name → {value, source, at}
     refusals:   node → why it does not take what it is told
     """
@@ -41,6 +44,8 @@ class Cluster:
     seen: Mapping[str, Mapping[str, Instance]] = field(default_factory=dict)
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
+    checking: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    checks: Mapping[str, Mapping[str, CheckRecord]] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     outcome: Outcome | None = None
@@ -111,6 +116,8 @@ def resource_status(kind: str, name: str, cluster: Cluster, *, replicas: int | N
         return service_status(name, cluster, replicas)
     if kind == "Node":
         return node_status(name, cluster)
+    if kind == "Check":
+        return check_status(name, cluster)
     return declared_status(cluster, cluster.intents.get((kind.lower(), name)))
 
 
@@ -229,6 +236,34 @@ def _node_verdict(name: str, cluster: Cluster, intent: Intent | None) -> _Verdic
     if intent is not None and intent.drained:
         return _Verdict(intent.at, "Drained", "drained by " + (intent.by or "an operator"), ready="True")
     return _Verdict(host.since, "Alive", ready="True")
+
+
+def check_status(name: str, cluster: Cluster) -> dict[str, Any]:
+    """`status` of a Check: conditions, and how it stands on each node that makes it."""
+    nodes = [node for node, names in cluster.checking.items() if name in names and node in cluster.hosts]
+    lost = {node: host.since for node, host in cluster.hosts.items() if not host.alive}
+    stands = standing(name, nodes, cluster.checks, lost)
+    return {
+        "conditions": _check_verdict(stands, cluster).conditions(cluster.revision),
+        "nodes": [one.to_json() for one in stands],
+    }
+
+
+_WORST_FIRST: Final[tuple[tuple[CheckState, str, Truth], ...]] = (
+    ("failing", "Failing", "False"),
+    ("unknown", "Unknown", "Unknown"),
+)
+
+
+def _check_verdict(stands: list[NodeStanding], cluster: Cluster) -> _Verdict:
+    since = max((one.since for one in stands if one.since is not None), default=cluster.applied_at)
+    if not stands:
+        return _Verdict(cluster.applied_at, "NoNode", "no registered node is selected", stalled="True")
+    for state, reason, ready in _WORST_FIRST:
+        said = "; ".join(f"{one.node}: {one.message or state}" for one in stands if one.state == state)
+        if said:
+            return _Verdict(since, reason, said, ready=ready)
+    return _Verdict(since, "Passing", f"passing on {len(stands)} nodes", ready="True")
 
 
 def _as_known(instance: Instance, host: HostRecord | None) -> Instance:

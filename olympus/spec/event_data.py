@@ -75,6 +75,7 @@ class CheckChanged(EventData):
     check: str
     value: Any = None
     since: str | None = None
+    reason: str = ""
 
 
 class Fired(EventData):

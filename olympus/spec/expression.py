@@ -124,6 +124,10 @@ class Condition:
         """As `evaluate`, without reasons."""
         return self._tree.holds(roots, Budget())
 
+    def decided(self, roots: Mapping[str, Any]) -> bool | None:
+        """As `holds`, but None where it hangs on a clause that can't be told: missing, unlike, or failed."""
+        return self._tree.decided(roots, Budget())
+
     def roots(self) -> frozenset[str]:
         return frozenset(path[0] for path in self.paths())
 
@@ -156,6 +160,12 @@ class _Junction:
         if self.all:
             return all(part.holds(roots, budget) for part in self.parts)
         return any(part.holds(roots, budget) for part in self.parts)
+
+    def decided(self, roots: Mapping[str, Any], budget: Budget) -> bool | None:
+        values = [part.decided(roots, budget) for part in self.parts]
+        if (not self.all) in values:
+            return not self.all
+        return None if None in values else self.all
 
     def leaves(self) -> Iterator[Leaf]:
         for part in self.parts:
@@ -213,6 +223,16 @@ class Leaf:
         except ExpressionError:
             return False
         return left is not MISSING and right is not MISSING and compare(self.operator, left, right) is True
+
+    def decided(self, roots: Mapping[str, Any], budget: Budget) -> bool | None:
+        try:
+            left = self.left.look(roots, budget)
+            right = left if self.operator is None else self.right.look(roots, budget)
+        except ExpressionError:
+            return None
+        if left is MISSING or right is MISSING:
+            return None
+        return is_true(left) if self.operator is None else compare(self.operator, left, right)
 
     def _judge(self, roots: Mapping[str, Any], budget: Budget) -> Clause:
         left = self.left.look(roots, budget)

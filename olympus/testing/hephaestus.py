@@ -52,6 +52,7 @@ class SpecsGiven:
         self.secrets: dict[str, DeclaredSecret] = {}
         self.known_schedules: dict[str, DeclaredSchedule] = {}
         self.known_remedies: dict[str, str] = {}
+        self.known_checks: set[str] = set()
         self._version = 0
         self._stirred = asyncio.Condition()
         for name, text in (pipelines or {}).items():
@@ -96,6 +97,9 @@ class SpecsGiven:
 
     def nodes(self) -> Sequence[DeclaredNode]:
         return tuple(self.known_nodes.values())
+
+    def checked(self, check: str) -> Sequence[DeclaredNode]:
+        return self.nodes() if check in self.known_checks else ()
 
     def remedies(self) -> Mapping[str, str]:
         return dict(self.known_remedies)

@@ -24,6 +24,7 @@ from olympus.records.blobs import load_blob
 from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired, Refusal
 from olympus.records.instance import Instance, instances_of
 from olympus.records.kept import Kept
+from olympus.records.news import News
 from olympus.records.seals import Seals
 from olympus.zeus.steward import checks, files
 from olympus.zeus.steward.core import decide
@@ -49,7 +50,6 @@ from olympus.zeus.steward.model import (
     Watch,
     WriteFiles,
 )
-from olympus.zeus.steward.news import News
 from olympus.zeus.steward.ports import Ended, Unit
 from olympus.zeus.steward.unit_process import ProcessUnit
 from olympus.zeus.steward.unit_systemd import SystemdUnit
@@ -69,7 +69,7 @@ class Steward:
         self, kv: Kv, bus: Bus, clock: Clock, node: str, *, state: Path, client: HttpClient, seals: Seals
     ) -> None:
         self._kv = kv
-        self._news = News(bus, node)
+        self._news = News(bus)
         self._clock = clock
         self._node = node
         self._client = client
@@ -208,7 +208,8 @@ class Steward:
                 self._do(made.key, effect)
             if _is_worth_telling(made):
                 events = [self._event(made, effect) for effect in made.effects if isinstance(effect, Tell)]
-                self._news.note(made.key, made.after.record if made.after else None, events)
+                record = made.after.record.to_bytes() if made.after else None
+                self._news.note(keys.instance(self._node, made.key), record, events)
                 for event in events:
                     said = {"service": made.key, "why": event.data["reason"]}
                     log.info(event.type.rpartition(".")[2], extra=said)
