@@ -9,13 +9,18 @@ A line is text: what is no UTF-8 in it reads as U+FFFD; its end, `\\n` or `\\r\\
 
 from __future__ import annotations
 
+import importlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 from olympus.argos.patterns_re2 import Re2Engine
-from olympus.argos.syntax import Unreadable, can_be_empty, loosened, needed, read, written
+from olympus.argos.syntax import can_be_empty, loosened, needed, written
+from olympus.argos.syntax_reader import read
+from olympus.argos.syntax_tree import Unreadable
 from olympus.argos.typed_groups import GUARDED, PARSERS, whole
 from olympus.spec.kinds.logwatch import Match
 from olympus.spec.regex import BytesPattern
@@ -51,8 +56,10 @@ class Engine(Protocol):
         ...
 
 
-Numbered: TypeAlias = Sequence[tuple[int, str]]
+Sought: TypeAlias = Sequence[tuple[int, str]]
 """Patterns with their places."""
+
+EngineMaker: TypeAlias = Callable[[Sought, Path | None], Engine]
 
 
 class Patterns:
@@ -112,18 +119,35 @@ class Patterns:
         return sorted({*shown, *((a, b, i) for a, b in lines_of(text) for i in self._always)})
 
 
-def compile_patterns(matches: Sequence[Match]) -> Patterns:
-    """Raises ValueError where a pattern is none."""
+def compile_patterns(
+    matches: Sequence[Match], cache: Path | None = None, make: EngineMaker | None = None
+) -> Patterns:
+    """Ready to read. Raises ValueError where a pattern is none.
+
+    `cache`: an owner-only folder where compiled sets are kept, so that the next start needs not compile them.
+    `make`: an engine, instead of the fastest that this machine has.
+    """
     sought, always = _prepared(matches)
     try:
-        engine = Re2Engine(sought)
+        engine = (make or fastest_engine())(sought, cache)
     except ValueError:
         # Together they are too many for one pass: each line is shown to each.
         return Patterns(matches, Re2Engine(()), range(len(matches)))
     return Patterns(matches, engine, always)
 
 
-def _prepared(matches: Sequence[Match]) -> tuple[Numbered, list[int]]:
+@lru_cache(maxsize=1)
+def fastest_engine() -> EngineMaker:
+    """Hyperscan where there is a build of it for this processor, else RE2."""
+    try:
+        module = importlib.import_module("olympus.argos.patterns_hyperscan")
+    except ImportError:
+        return Re2Engine
+    maker: EngineMaker = module.HyperscanEngine
+    return maker
+
+
+def _prepared(matches: Sequence[Match]) -> tuple[Sought, list[int]]:
     """What engines look for, and the places of patterns of which they can't know: any line may match those."""
     sought, always = [], []
     for index, match in enumerate(matches):

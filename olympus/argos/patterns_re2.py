@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from olympus.spec.regex import MANY, BytesPattern, PatternSet
 
@@ -10,7 +11,7 @@ from olympus.spec.regex import MANY, BytesPattern, PatternSet
 class Re2Engine:
     """One alternation finds lines; a set says which patterns a found line may match."""
 
-    def __init__(self, sought: Sequence[tuple[int, str]]) -> None:
+    def __init__(self, sought: Sequence[tuple[int, str]], _cache: Path | None = None) -> None:
         """`sought`: patterns with their places, as `syntax.written` writes them. Raises ValueError: too many."""
         self._places = [place for place, _ in sought]
         every = "|".join(f"(?:{text})" for _, text in sought)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from olympus.kernel.errors import Invalid, Refused
+from olympus.host.private_file import read_private, write_private
+from olympus.kernel.errors import Invalid
 
 
 class PublicKey:
@@ -56,10 +56,10 @@ class PrivateKey:
         Raises Refused where others than its owner may read it, Invalid where it holds no Ed25519 key.
         """
         try:
-            raw = _read_private(file)
+            raw = read_private(file)
         except FileNotFoundError:
             made = Ed25519PrivateKey.generate()
-            _write_private(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            write_private(file, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
             return cls(made)
         try:
             key = load_pem_private_key(raw, password=None)
@@ -72,26 +72,3 @@ class PrivateKey:
     def sign(self, message: bytes) -> str:
         """The signature, in base64: the same message always gets the same. About 0.05 ms."""
         return base64.b64encode(self._key.sign(message)).decode()
-
-
-def _read_private(file: Path) -> bytes:
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as content:
-        found = os.fstat(descriptor)
-        if found.st_mode & 0o077 or found.st_uid != os.geteuid():
-            raise Refused(
-                f"{file} may be read by others than its owner: if nobody did, chmod 600 {file}; "
-                "else remove it, and a new key is made at the next start"
-            )
-        return content.read()
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    part = file.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as kept:
-        kept.write(content)
-        kept.flush()
-        os.fsync(descriptor)
-    part.rename(file)

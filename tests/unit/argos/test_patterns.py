@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olympus.argos.patterns import Hit, Misfit, compile_patterns
+from olympus.argos.patterns import EngineMaker, Hit, Misfit, compile_patterns, fastest_engine
+from olympus.argos.patterns_hyperscan import HyperscanEngine
+from olympus.argos.patterns_re2 import Re2Engine
 from olympus.spec.kinds.logwatch import Match
 from olympus.spec.regex import compile_pattern
 from tests.unit.argos.random_patterns import buffers, patterns
@@ -46,10 +52,13 @@ def split(buffer: bytes) -> list[bytes]:
     return [row + b"\n" for row in rows[:-1]] + ([rows[-1]] if rows[-1] else [])
 
 
+@pytest.mark.parametrize("make", [HyperscanEngine, Re2Engine])
 @settings(max_examples=500, deadline=None)
-@given(st.lists(patterns.filter(sound), min_size=1, max_size=4), buffers)
-def test_what_is_found_in_a_buffer_is_what_is_found_line_by_line(sought: list[str], buffer: bytes):
-    ready = compile_patterns([match_of(pattern) for pattern in sought])
+@given(sought=st.lists(patterns.filter(sound), min_size=1, max_size=4), buffer=buffers)
+def test_what_is_found_in_a_buffer_is_what_is_found_line_by_line(
+    make: EngineMaker, sought: list[str], buffer: bytes
+):
+    ready = compile_patterns([match_of(pattern) for pattern in sought], make=make)
     found = [(hit.start, hit.end, hit.match_index) for hit in ready.scan(buffer)]
     assert found == one_by_one(sought, buffer)
 
@@ -153,3 +162,72 @@ def test_a_record_of_several_lines_is_matched_as_a_whole():
     ready = compile_patterns([match_of(r"^Traceback(?s:.)*ValueError: (?P<why>.*)$"), match_of("^ *File")])
     found = list(ready.record(b"Traceback:\r\n File x\r\nValueError: bad\r\n"))
     assert [(one.match_index, dict(one.groups)) for one in found] == [(0, {"why": "bad"})]
+
+
+def test_the_fastest_engine_here_is_hyperscan():
+    assert fastest_engine() is HyperscanEngine
+
+
+@pytest.mark.parametrize("make", [HyperscanEngine, Re2Engine])
+@pytest.mark.parametrize("pattern", [r"a\Sc", r"\S", r"x[^;]*", r"(?:\w+ ){2}", r"(a+)+$"])
+def test_many_lines_that_all_match_are_all_found(make: EngineMaker, pattern: str):
+    lines = [b"aac aac x%da" % index for index in range(20_000)]
+    ready = compile_patterns([match_of("nowhere"), match_of(pattern)], make=make)
+    found = list(ready.scan(b"\n".join(lines)))
+    assert [hit.end - hit.start for hit in found] == [len(line) for line in lines]
+    assert {hit.match_index for hit in found} == {1}
+
+
+def test_a_pattern_that_hyperscan_does_not_take_is_found_beside_those_that_it_takes():
+    engine = HyperscanEngine([(0, "foo"), (1, r"\b\b*?ab"), (2, "bar")])
+    assert list(engine.candidates(b"bar foo\nxab y ab\n")) == [(0, 7, 0), (0, 7, 2), (8, 16, 1)]
+
+
+def test_compiled_patterns_are_kept_for_the_owner_alone_and_read_again(tmp_path: Path):
+    cache = tmp_path / "patterns"
+    sought = [match_of("foo"), match_of("bar$")]
+    first = compile_patterns(sought, cache)
+    [file] = cache.iterdir()
+    assert (file.stat().st_mode & 0o777, cache.stat().st_mode & 0o777) == (0o600, 0o700)
+    written = file.stat().st_mtime_ns
+    again = compile_patterns(sought, cache)
+    assert file.stat().st_mtime_ns == written
+    buffer = b"foo\nx\nbar\n"
+    assert list(first.scan(buffer)) == list(again.scan(buffer)) != []
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 4000, None])
+def test_what_is_kept_and_is_not_ours_or_damaged_is_compiled_anew(tmp_path: Path, damage: bytes | None):
+    sought = [match_of("foo")]
+    compile_patterns(sought, tmp_path)
+    [file] = tmp_path.iterdir()
+    whole = file.read_bytes()
+    if damage is None:
+        file.chmod(0o644)
+    else:
+        file.write_bytes(damage)
+    assert len(list(compile_patterns(sought, tmp_path).scan(b"foo\n"))) == 1
+    assert file.read_bytes() == whole
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_only_so_many_compiled_sets_are_kept(tmp_path: Path):
+    for index in range(70):
+        compile_patterns([match_of(f"foo{index}")], tmp_path)
+        os.utime(max(tmp_path.iterdir(), key=lambda one: one.stat().st_mtime_ns), (index, index))
+    assert len(list(tmp_path.iterdir())) == 64
+
+
+def test_several_threads_read_with_the_same_patterns():
+    ready = compile_patterns([match_of(r"user(?P<n>\d+)", types={"n": "int"})])
+    buffer = b"".join(b"a user%d here\nnothing\n" % index for index in range(5_000))
+    counts: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(sum(hit.groups["n"] for hit in ready.scan(buffer))))
+        for _ in range(4)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert counts == [sum(range(5_000))] * 4
