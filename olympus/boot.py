@@ -22,7 +22,9 @@ from olympus.apollo.ports import GitCall, StartedRun, Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
 from olympus.argos.check_service import Checks
+from olympus.argos.recent import Recent
 from olympus.argos.service import Argos
+from olympus.argos.watches import Watches
 from olympus.chronos.service import Chronos
 from olympus.config import Address, Settings
 from olympus.hephaestus.artifacts import Artifacts
@@ -173,7 +175,8 @@ class House:
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
         checks = Checks(kv, self.bus, clock, node, state=state, client=self._client)
-        self._argos = Argos(kv, node, state=state, seals=seals, checks=checks)
+        watches = Watches(kv, self.bus, clock, node, state=state, recent=Recent())
+        self._argos = Argos(kv, node, state=state, seals=seals, checks=checks, watches=watches)
         self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
         self._specs = CatalogSpecs(kv, self._catalogs, registry)
         self._starts = Starts(kv, self.bus, clock, self._specs)

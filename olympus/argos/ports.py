@@ -80,3 +80,7 @@ class Source(Protocol):
         Raises OlympusError, with what to do about it, where it can't go on; it is begun anew after a while.
         """
         ...
+
+    def complaints(self) -> Sequence[str]:
+        """What can't be read now, in words that name it; it is tried again."""
+        ...

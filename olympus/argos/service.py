@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from olympus.argos.check_service import Checks
+from olympus.argos.watches import Watches
 from olympus.hermes import keys
 from olympus.hermes.kv import Kv
 from olympus.kernel.errors import HermesUnreachable, Invalid, NotFound, Refused
@@ -23,17 +24,21 @@ _RETRY: Final = 1.0
 class Argos:
     """`state` is the folder that outlives us."""
 
-    def __init__(self, kv: Kv, node: str, *, state: Path, seals: Seals, checks: Checks) -> None:
+    def __init__(  # noqa: PLR0913 - what boot wires
+        self, kv: Kv, node: str, *, state: Path, seals: Seals, checks: Checks, watches: Watches
+    ) -> None:
         self._kv = kv
         self._node = node
         self._seals = seals
         self._checks = checks
+        self._watches = watches
         self._kept = Kept(state / "argos.desired", node)
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._checks.run())
+            group.create_task(self._watches.run())
             group.create_task(self._follow())
 
     async def _follow(self) -> None:
@@ -49,6 +54,7 @@ class Argos:
 
     def _take(self, desired: NodeDesired) -> None:
         self._checks.take(desired.checks)
+        self._watches.take(desired.watches)
 
     async def _believed(self, value: bytes) -> NodeDesired | None:
         """What a controller signed for this node, no older than what was taken. The steward tells of refusals."""

@@ -18,12 +18,12 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `nodes/NODE/refusal` | why the node does not take that | that node |
 | `nodes/NODE/orders/ORDER` | a step to be executed, signed | Hephaestus's coordinator; the node marks it started |
 | `nodes/NODE/watches/WATCH` | how a LogWatch fares on that node | that node |
-| `nodes/NODE/told/WATCH/SHA256` | how far a source of that watch was told | that node |
-| `nodes/NODE/asks/ID` | a question for the last lines there, signed | Athena; the node removes it |
-| `nodes/NODE/answers/ID` | what it answers | that node; who asked removes it |
 | `nodes/NODE/checks/CHECK` | the state of a Check on that node | that node |
 | `instances/NODE/SERVICE` | a service's instance as its steward sees it | that node |
 | `trust/controllers/NODE` | the public key of a host that may lead | that controller |
+| `told/NODE/WATCH/SHA256` | how far a source of that watch was told there | that node |
+| `asks/NODE/ID` | a question for the last lines there, signed | Athena; the node removes it |
+| `answers/NODE/ID` | what the node answers | that node; who asked removes it |
 | `runs/ID` | a run | who starts it, then Hephaestus's coordinator |
 | `live-runs/ID` | that a run is not finished | as `runs/ID` |
 | `pipelines/SHA256` | a pipeline as runs were started with it | who starts a run |
@@ -60,6 +60,9 @@ EXPECTS: Final = ROOT + "expects/"
 TRIGGERS: Final = ROOT + "triggers/"
 STARTS: Final = ROOT + "starts/"
 SCHEDULES: Final = ROOT + "schedules/"
+TOLD: Final = ROOT + "told/"
+ASKS: Final = ROOT + "asks/"
+ANSWERS: Final = ROOT + "answers/"
 INTENTS: Final = ROOT + "intents/"
 HEADS: Final = ROOT + "bus/heads/"
 SEGMENTS: Final = ROOT + "bus/segments/"
@@ -110,7 +113,7 @@ def watch(name: str, watch_name: str) -> str:
 
 def told(name: str, watch_name: str = "") -> str:
     """The prefix of how far a node's watches, or one of them, were told."""
-    return f"{NODES}{name}/told/" + (f"{watch_name}/" if watch_name else "")
+    return f"{TOLD}{name}/" + (f"{watch_name}/" if watch_name else "")
 
 
 def told_of(name: str, watch_name: str, stream: str) -> str:
@@ -119,20 +122,20 @@ def told_of(name: str, watch_name: str, stream: str) -> str:
 
 def asks(name: str) -> str:
     """The prefix of what a node is asked."""
-    return f"{NODES}{name}/asks/"
+    return f"{ASKS}{name}/"
 
 
 def ask(name: str, ask_id: str) -> str:
-    return f"{NODES}{name}/asks/{ask_id}"
+    return f"{ASKS}{name}/{ask_id}"
 
 
 def answers(name: str) -> str:
     """The prefix of what it answers."""
-    return f"{NODES}{name}/answers/"
+    return f"{ANSWERS}{name}/"
 
 
 def answer(name: str, ask_id: str) -> str:
-    return f"{NODES}{name}/answers/{ask_id}"
+    return f"{ANSWERS}{name}/{ask_id}"
 
 
 def checks(name: str) -> str:
@@ -229,10 +232,12 @@ def epoch(role: str) -> str:
 
 def node_writes(name: str) -> tuple[str, ...]:
     """All that a node which is no controller writes. What ends with '/' is a prefix."""
-    own = registration(name), refusal(name), orders(name), checks(name), instances(name)
-    return *own, f"{ARTIFACTS}{name}/", head(name), segments(name)
+    own = registration(name), refusal(name), orders(name), checks(name), watches(name), instances(name)
+    argos = told(name), asks(name), answers(name)
+    return *own, *argos, f"{ARTIFACTS}{name}/", head(name), segments(name)
 
 
 def node_reads(name: str) -> tuple[str, ...]:
     """All that it reads besides: its own part, services and artifacts of others, events, content, whom to trust."""
-    return node(name), INSTANCES, HEADS, SEGMENTS, CHUNKS, ARTIFACTS, CONTROLLERS
+    own = node(name), told(name), asks(name), answers(name)
+    return *own, INSTANCES, HEADS, SEGMENTS, CHUNKS, ARTIFACTS, CONTROLLERS

@@ -21,6 +21,7 @@ from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 from olympus.records.seals import unsealed
 from olympus.records.status import Cluster
+from olympus.records.watch import watches_of
 
 log = logging.getLogger("olympus.zeus")
 
@@ -32,6 +33,7 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
     hosts = await kv.get(keys.HOSTS)
     told: dict[str, dict[str, InstanceSpec]] = {}
     checking: dict[str, frozenset[str]] = {}
+    watching: dict[str, frozenset[str]] = {}
     facts: dict[str, dict[str, Any]] = {}
     refusals: dict[str, Refusal] = {}
     nodes = (await kv.scan(keys.NODES)).entries
@@ -41,6 +43,7 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
             document = await unsealed(kv, entry.value)
             told[node] = {spec.service: spec for spec in document.instances}
             checking[node] = frozenset(check.name for check in document.checks)
+            watching[node] = frozenset(watch.name for watch in document.watches)
         elif what == "refusal":
             refusals.update(_refusal(node, entry))
         elif what == "registration":
@@ -60,6 +63,8 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
         intents=intents_of((await kv.scan(keys.INTENTS)).entries),
         checks=checks_of(nodes),
         checking=checking,
+        watches=watches_of(nodes),
+        watching=watching,
         facts=facts,
         refusals=refusals,
         outcome=None if outcome is None else Outcome.from_bytes(outcome.value),

@@ -21,6 +21,7 @@ from olympus.records.instance import Instance
 from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
+from olympus.records.watch import WatchRecord
 from olympus.spec.catalog import Catalog, Resource
 from olympus.spec.kinds import API_VERSION
 
@@ -32,6 +33,8 @@ class Cluster:
     told, seen: node → service → what the node was told, what it answered
     checking:   node → the checks that it was told to make
     checks:     node → check → how it stands there
+    watching:   node → the watches that it was told to keep
+    watches:    node → watch → how it fares there
     facts:      node → name → {value, source, at}
     refusals:   node → why it does not take what it is told
     """
@@ -46,6 +49,8 @@ class Cluster:
     intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
     checking: Mapping[str, frozenset[str]] = field(default_factory=dict)
     checks: Mapping[str, Mapping[str, CheckRecord]] = field(default_factory=dict)
+    watching: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    watches: Mapping[str, Mapping[str, WatchRecord]] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     outcome: Outcome | None = None
@@ -118,6 +123,8 @@ def resource_status(kind: str, name: str, cluster: Cluster, *, replicas: int | N
         return node_status(name, cluster)
     if kind == "Check":
         return check_status(name, cluster)
+    if kind == "LogWatch":
+        return watch_status(name, cluster)
     return declared_status(cluster, cluster.intents.get((kind.lower(), name)))
 
 
@@ -264,6 +271,66 @@ def _check_verdict(stands: list[NodeStanding], cluster: Cluster) -> _Verdict:
         if said:
             return _Verdict(since, reason, said, ready=ready)
     return _Verdict(since, "Passing", f"passing on {len(stands)} nodes", ready="True")
+
+
+def watch_status(name: str, cluster: Cluster) -> dict[str, Any]:
+    """`status` of a LogWatch: conditions, and how it fares on each node that keeps it."""
+    nodes = sorted(
+        node for node, names in cluster.watching.items() if name in names and node in cluster.hosts
+    )
+    told = {node: cluster.watches.get(node, {}).get(name) for node in nodes}
+    shown = [
+        {"node": node, "state": _watch_state(node, told[node], cluster)}
+        | ({} if (record := told[node]) is None else _without(record.to_json(), "watch", "node", "state"))
+        for node in nodes
+    ]
+    intent = cluster.intents.get(("logwatch", name))
+    return {
+        "conditions": _watch_verdict(told, cluster, intent).conditions(cluster.revision),
+        "nodes": shown,
+        "lines": sum(one.lines for one in told.values() if one is not None),
+        "matches": sum(one.matches for one in told.values() if one is not None),
+    }
+
+
+def _without(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in names}
+
+
+def _watch_state(node: str, record: WatchRecord | None, cluster: Cluster) -> str:
+    if record is None or not cluster.hosts[node].alive:
+        return "unknown"
+    return record.state
+
+
+def _watch_verdict(
+    told: Mapping[str, WatchRecord | None], cluster: Cluster, intent: Intent | None
+) -> _Verdict:
+    if intent is not None and intent.suspended:
+        return _Verdict(intent.at, "Suspended", "suspended by " + (intent.by or "an operator"))
+    if not told:
+        return _Verdict(cluster.applied_at, "NoNode", "no registered node is selected", stalled="True")
+    since = max((one.since for one in told.values() if one is not None), default=cluster.applied_at)
+    failed = {node: one.message for node, one in told.items() if one is not None and one.state == "failed"}
+    if failed:
+        return _Verdict(since, "Failed", _said(failed))
+    silent = {
+        node: "the node is lost" if not cluster.hosts[node].alive else "the node has not told of it yet"
+        for node, one in told.items()
+        if one is None or not cluster.hosts[node].alive
+    }
+    if silent:
+        return _Verdict(since, "Unknown", _said(silent), ready="Unknown")
+    unread = {
+        node: ", ".join(one.complaints) for node, one in told.items() if one is not None and one.complaints
+    }
+    if unread:
+        return _Verdict(since, "NotAllRead", _said(unread))
+    return _Verdict(since, "Watching", f"watching on {len(told)} nodes", ready="True")
+
+
+def _said(by_node: Mapping[str, str]) -> str:
+    return "; ".join(f"{node}: {why}" for node, why in sorted(by_node.items()))
 
 
 def _as_known(instance: Instance, host: HostRecord | None) -> Instance:

@@ -1,0 +1,17 @@
+"""Which source a LogWatch asks for."""
+
+from __future__ import annotations
+
+from olympus.argos.notices_watchdog import Notices
+from olympus.argos.ports import Source
+from olympus.argos.source_files import FileSource
+from olympus.kernel.clock import Clock
+from olympus.kernel.errors import Stalled
+from olympus.spec.kinds.logwatch import Source as SourceSpec
+
+
+def source_of(spec: SourceSpec, notices: Notices, clock: Clock) -> Source:
+    """Raises Stalled where this version of Olympus has no such source."""
+    if spec.files is not None:
+        return FileSource(spec.files, notices, clock, at_end=spec.from_ == "end")
+    raise Stalled("this version of Olympus reads files alone: its source is none")

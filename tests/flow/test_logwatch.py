@@ -1,0 +1,66 @@
+"""A pushed LogWatch: lines become events, over rotation and a kill, each once."""
+
+from __future__ import annotations
+
+from olympus.testing.cluster import eventually
+
+WATCH = """
+apiVersion: olympus/v1
+kind: LogWatch
+metadata: {{name: auth}}
+spec:
+  source: {{files: ["{folder}/*.log"]}}
+  match:
+    - name: bad-login
+      pattern: 'Failed password for (?P<user>\\S+) from (?P<ip>\\S+)'
+      types: {{ip: ip}}
+      severity: warning
+"""
+
+
+def matches(olympus):
+    found = olympus.events("type=olympus.argos.match&limit=1000")
+    return [one["data"]["groups"]["user"] for one in sorted(found, key=lambda event: event["id"])]
+
+
+def see(olympus, users):
+    return eventually(lambda: matches(olympus) == users, what=f"matches of {users}")
+
+
+def watching(olympus):
+    status = olympus.get("/api/v1/logwatches/auth")["status"]
+    return next(one for one in status["conditions"] if one["type"] == "Ready")["reason"] == "Watching"
+
+
+def failed(user):
+    return f"Nov 26 10:00:00 web sshd[7]: Failed password for {user} from 203.0.113.7 port 22 ssh2\n"
+
+
+def test_lines_become_events_over_a_rotation_and_a_kill(olympus, tmp_path):
+    log = tmp_path / "auth.log"
+    log.write_text(failed("before"))
+    olympus.push({"auth.yaml": WATCH.format(folder=tmp_path)})
+    eventually(lambda: watching(olympus), what="the watch at work")
+
+    with log.open("a") as file:
+        file.write("nothing of interest\n" + failed("one"))
+    see(olympus, ["one"])
+    event = olympus.events("type=olympus.argos.match")[0]
+    assert event["data"]["source"] == str(log)
+    assert event["data"]["groups"] == {"user": "one", "ip": "203.0.113.7"}
+    assert event["data"]["severity"] == "warning"
+    assert event["node"] == "n1"
+
+    olympus.kill()
+    with log.open("a") as file:
+        file.write(failed("two"))
+    log.rename(tmp_path / "auth.log.1")
+    log.write_text(failed("three"))
+    olympus.start()
+    see(olympus, ["one", "two", "three"])
+
+    olympus.push({}, "-o", "prune=confirm")
+    with log.open("a") as file:
+        file.write(failed("withdrawn"))
+    eventually(lambda: olympus.get("/api/v1/logwatches")["items"] == [], what="the watch withdrawn")
+    assert matches(olympus) == ["one", "two", "three"]
