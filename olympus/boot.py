@@ -21,6 +21,7 @@ from olympus.apollo.http_quart import App
 from olympus.apollo.ports import GitCall, StartedRun, Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
+from olympus.argos.ask import Answering
 from olympus.argos.check_service import Checks
 from olympus.argos.recent import Recent
 from olympus.argos.service import Argos
@@ -175,8 +176,12 @@ class House:
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
         checks = Checks(kv, self.bus, clock, node, state=state, client=self._client)
-        watches = Watches(kv, self.bus, clock, node, state=state, recent=Recent())
-        self._argos = Argos(kv, node, state=state, seals=seals, checks=checks, watches=watches)
+        recent = Recent()
+        watches = Watches(kv, self.bus, clock, node, state=state, recent=recent)
+        answering = Answering(kv, clock, node, trust=self._trust, recent=recent)
+        self._argos = Argos(
+            kv, node, state=state, seals=seals, checks=checks, watches=watches, answering=answering
+        )
         self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
         self._specs = CatalogSpecs(kv, self._catalogs, registry)
         self._starts = Starts(kv, self.bus, clock, self._specs)

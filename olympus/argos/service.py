@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from olympus.argos.ask import Answering
 from olympus.argos.check_service import Checks
 from olympus.argos.watches import Watches
 from olympus.hermes import keys
@@ -25,13 +26,22 @@ class Argos:
     """`state` is the folder that outlives us."""
 
     def __init__(  # noqa: PLR0913 - what boot wires
-        self, kv: Kv, node: str, *, state: Path, seals: Seals, checks: Checks, watches: Watches
+        self,
+        kv: Kv,
+        node: str,
+        *,
+        state: Path,
+        seals: Seals,
+        checks: Checks,
+        watches: Watches,
+        answering: Answering,
     ) -> None:
         self._kv = kv
         self._node = node
         self._seals = seals
         self._checks = checks
         self._watches = watches
+        self._answering = answering
         self._kept = Kept(state / "argos.desired", node)
 
     async def run(self) -> None:
@@ -39,6 +49,7 @@ class Argos:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._checks.run())
             group.create_task(self._watches.run())
+            group.create_task(self._answering.run())
             group.create_task(self._follow())
 
     async def _follow(self) -> None:

@@ -28,7 +28,7 @@ from olympus.kernel.events import Event
 
 log = logging.getLogger("olympus.hermes")
 
-What: TypeAlias = Literal["order", "desired"]
+What: TypeAlias = Literal["order", "desired", "ask"]
 """What is signed: no signature of the one counts for the other."""
 
 PINS: Final = "controllers.pub"
