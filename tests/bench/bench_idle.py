@@ -14,15 +14,16 @@ from tests.flow.support import REPOSITORY
 SECONDS = 60
 
 
-def _version(state: Path) -> int:
+def version_of(state: Path) -> int:
     """It grows with each transaction."""
     with sqlite3.connect(f"file:{state / 'hermes.db'}?mode=ro", uri=True) as db:
         return int(db.execute("SELECT version FROM store").fetchone()[0])
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int, *, children: bool = False) -> float:
+    """Seconds; children: also of those that have ended and were waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11 : 15 if children else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -38,13 +39,13 @@ def main() -> None:
         time.sleep(10)
         assert olympus.process is not None
         pid = olympus.process.pid
-        writes, cpu = _version(olympus.state), _cpu(pid)
+        writes, cpu = version_of(olympus.state), cpu_of(pid)
         time.sleep(SECONDS)
-        share = (_cpu(pid) - cpu) / SECONDS
+        share = (cpu_of(pid) - cpu) / SECONDS
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
         print(f"ready after {ready:.2f} s")
         print(f"idle for {SECONDS} s: {share:.2%} of a core (aim < 1 %), {resident:.0f} MB (aim < 100)")
-        print(f"writes to Hermes: {_version(olympus.state) - writes} (aim 0)")
+        print(f"writes to Hermes: {version_of(olympus.state) - writes} (aim 0)")
         olympus.push({}, "-o", "prune=confirm")
         olympus.stop()
 

@@ -38,6 +38,11 @@ pytestmark = [pytest.mark.consul, pytest.mark.slow]
 MANAGER = "11111111-2222-3333-4444-555555555555"
 ON_THE_NODE = """
 apiVersion: olympus/v1
+kind: Check
+metadata: {name: alive}
+spec: {nodes: {selector: role=web}, file: {path: /etc/hostname}, failWhen: value.exists, every: 200ms}
+---
+apiVersion: olympus/v1
 kind: Node
 metadata: {name: n1, labels: {role: web}}
 spec: {}
@@ -211,7 +216,7 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         here.make_token("n1", "node-n1")
         here.make_token("n2", "node-n2")
         here.olympus["c1"] = here.process("c1")
-        here.olympus["n1"] = here.process("n1", "--gods", "steward,worker")
+        here.olympus["n1"] = here.process("n1", "--gods", "steward,worker,argos")
         here.c1.start()
         here.olympus["n1"].start()
         eventually(lambda: len(here.c1.get("/api/v1/nodes")["items"]) == 2, what="both are registered")
@@ -236,6 +241,15 @@ def test_a_service_and_a_step_run_on_the_node(cluster: Cluster):
     assert [(step["node"], step["state"]) for step in run["steps"]] == [("n1", "succeeded")]
 
 
+def test_a_node_tells_how_its_check_stands_with_its_own_token(cluster: Cluster):
+    def stands():
+        status = cluster.c1.get("/api/v1/checks/alive")["status"]
+        return [(one["node"], one["state"]) for one in status["nodes"]] == [("n1", "failing")]
+
+    eventually(stands, what="told by n1")
+    assert [one["node"] for one in cluster.c1.events("type=olympus.argos.check-failed")] == ["n1"]
+
+
 async def test_what_a_step_saved_gets_to_the_other_host_and_back(cluster: Cluster):
     run = cluster.c1.run("carry")
     assert run["state"] == "succeeded", run
@@ -255,6 +269,7 @@ FORBIDDEN = [
     keys.refusal("n2"),
     keys.order("n2", "x"),
     keys.order("c1", "x"),
+    keys.check("n2", "alive"),
     keys.instance("n2", "web"),
     keys.instance("n10", "web"),
     keys.head("n2"),

@@ -22,6 +22,7 @@ MADE: dict[str, set[str]] = {
     # File → what follows `olympus.GOD.` in the types that are put together there.
     "zeus/steward/service.py": set(typing.get_args(typing.get_type_hints(Tell)["what"])),
     "argos/check_service.py": set(typing.get_args(News)),
+    "argos/watcher.py": {"match", "held-back", "lines-lost"},
     "zeus/controller.py": {"node-joined", "node-lost"},
 }
 
