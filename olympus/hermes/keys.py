@@ -31,6 +31,12 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `triggers/PIPELINE.N` | an event that waits for its debounce | Hephaestus's coordinator |
 | `starts/SHA256` | the run that an Idempotency-Key started | who starts it |
 | `schedules/NAME` | last slot, next slot | Chronos |
+| `athena/incidents/ID` | an incident: events, answers, decisions, remedies | Athena |
+| `athena/live/ID` | that an incident may still change by itself | Athena |
+| `athena/rules/NAME` | how a rule fares: counts, breaker, what worked | Athena |
+| `athena/keys/RULE/SHA256` | when a rule acted for a key: cooldown and budget | Athena |
+| `athena/windows/RULE/SHA256` | what of correlated events has come for a key | Athena |
+| `silences/ID` | what people silenced by hand, until when | Apollo |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |
 | `bus/heads/PUBLISHER`, `bus/segments/PUBLISHER/N` | events | that publisher |
 | `cursors/CONSUMER` | what a consumer has handled | that consumer |
@@ -64,6 +70,12 @@ TOLD: Final = ROOT + "told/"
 ASKS: Final = ROOT + "asks/"
 ANSWERS: Final = ROOT + "answers/"
 INTENTS: Final = ROOT + "intents/"
+INCIDENTS: Final = ROOT + "athena/incidents/"
+LIVE_INCIDENTS: Final = ROOT + "athena/live/"
+RULES: Final = ROOT + "athena/rules/"
+RULE_KEYS: Final = ROOT + "athena/keys/"
+WINDOWS: Final = ROOT + "athena/windows/"
+SILENCES: Final = ROOT + "silences/"
 HEADS: Final = ROOT + "bus/heads/"
 SEGMENTS: Final = ROOT + "bus/segments/"
 CHUNKS: Final = ROOT + "chunks/"
@@ -197,6 +209,30 @@ def start(idempotency_key: str) -> str:
 
 def schedule(name: str) -> str:
     return SCHEDULES + name
+
+
+def incident(incident_id: str) -> str:
+    return INCIDENTS + incident_id
+
+
+def live_incident(incident_id: str) -> str:
+    return LIVE_INCIDENTS + incident_id
+
+
+def rule(name: str) -> str:
+    return RULES + name
+
+
+def rule_key(rule_name: str, key: str) -> str:
+    return f"{RULE_KEYS}{rule_name}/{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
+
+
+def window(rule_name: str, key: str) -> str:
+    return f"{WINDOWS}{rule_name}/{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
+
+
+def silence(silence_id: str) -> str:
+    return SILENCES + silence_id
 
 
 def intent(kind: str, name: str) -> str:
