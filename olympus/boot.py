@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 from olympus import __version__
 from olympus.apollo.http_quart import App
+from olympus.apollo.peers import Peers
 from olympus.apollo.ports import GitCall, StartedRun, Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
@@ -166,12 +168,13 @@ class House:
         self._clock = clock
         self._kv = kv
         self._registry = registry
-        author = _author(settings) if settings.controls else None
+        self._author = author = _author(settings) if settings.controls else None
         self._trust = Trust(kv, author=author, pinned=read_pins(state / PINS))
         seals, signer = Seals(kv, self._trust, author), OrderSigner(self._trust, author)
         self.bus = Bus(kv, node, clock=clock, spool=state / "spool", heard=self._trust.heard)
         self._catalogs = CatalogStore(kv)
         self._client = HttpClient()
+        self._others = HttpClient(tls=_peers_tls(settings))
         self._source = self._specs_source() if settings.controls else None
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
@@ -236,9 +239,10 @@ class House:
                 group.create_task(self._registry.keep())
                 for work in self._work():
                     group.create_task(work)
-                if sock is not None and self._source is not None:
+                if sock is not None and self._source is not None and self._author is not None:
                     await self._write_client()
-                    group.create_task(self._serve(sock, stopped, self._source))
+                    peers = Peers(self._registry, self._trust, self._author, self._others, self._clock)
+                    group.create_task(self._serve(sock, stopped, self._source, peers))
                 self._started = True
                 announce(self._announced())
                 await _until(stopped)
@@ -246,6 +250,7 @@ class House:
             log.info("stopped")
         finally:
             await self._client.close()
+            await self._others.close()
 
     def _announced(self) -> Announced:
         settings = self._settings
@@ -279,7 +284,7 @@ class House:
         await self._specs.ready()
         self._specs_known.set()
 
-    async def _serve(self, sock: Any, stopped: asyncio.Event, source: SpecSource) -> None:
+    async def _serve(self, sock: Any, stopped: asyncio.Event, source: SpecSource, peers: Peers) -> None:
         settings = self._settings
         around = Surroundings(
             kv=self._kv,
@@ -290,6 +295,7 @@ class House:
             runs=_Runs(self._starts),
             zeus=Zeus(self._kv, self._catalogs, source, self._clock),
             logs=_Logs(settings.state),
+            peers=peers,
             git=_Git({"specs": settings.state / "specs.git"}),
             secrets=self._secrets,
             upcoming=self._chronos.upcoming,
@@ -427,6 +433,15 @@ def _author(settings: Settings) -> Author:
     author = Author(settings.node, PrivateKey.load_or_make(settings.state / "controller.key"))
     (settings.state / "controller.pub").write_text(author.line + "\n")
     return author
+
+
+def _peers_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Whose certificates other hosts may bear: the system's, and those in our own certificate's file."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(settings.tls_cert)
+    return context
 
 
 def _origins(settings: Settings) -> frozenset[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Final
 
 from quart import Response
@@ -16,8 +13,6 @@ from olympus.hermes import keys
 from olympus.kernel.errors import NotFound
 from olympus.records.run import Cause, Run
 
-_PIECE: Final = 256 * 1024
-_LOOK: Final = 0.1
 _PUBLIC: Final = (
     "id",
     "pipeline",
@@ -118,33 +113,6 @@ class RunHandlers:
         )
         return json_answer({"id": request.params["id"], "step": step}, 202)
 
-    async def logs(self, request: Request) -> Response:
-        """What steps wrote: `step`, `node`; `follow` until the run has ended."""
-        run = await self._run(request)
-        step = request.query.get("step")
-        if step is not None and run.steps and step not in {one.name for one in run.steps}:
-            raise NotFound(f"run {run.id} has no step '{step}'")
-        follow = request.flag("follow")
-        return Response(
-            self._written(run.id, step, request.query.get("node"), follow=follow), mimetype="text/plain"
-        )
-
-    async def _written(
-        self, run_id: str, step: str | None, node: str | None, *, follow: bool
-    ) -> AsyncIterator[bytes]:
-        read: dict[Path, int] = {}
-        while True:
-            run = await self._read(run_id)
-            over = not follow or run is None or run.finished
-            for its_step, its_node, _, file in self._around.logs.steps(run_id):
-                if step in (None, its_step) and node in (None, its_node):
-                    while data := await asyncio.to_thread(_read, file, read.get(file, 0)):
-                        read[file] = read.get(file, 0) + len(data)
-                        yield data
-            if over:
-                return
-            await asyncio.sleep(_LOOK)
-
     async def _run(self, request: Request) -> Run:
         run = await self._read(request.params["id"])
         if run is None:
@@ -154,41 +122,3 @@ class RunHandlers:
     async def _read(self, run_id: str) -> Run | None:
         entry = await self._around.kv.get(keys.run(run_id))
         return Run.from_bytes(entry.value) if entry else None
-
-
-class ServiceLogs:
-    """What services wrote on this node."""
-
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-
-    async def logs(self, request: Request) -> Response:
-        name, text = request.params["name"], request.query.get("tail", "200")
-        if not text.isdigit():
-            raise Problem(400, f"tail={text!r}: write a number of lines")
-        node = request.query.get("node", self._around.node)
-        if node != self._around.node:
-            raise NotFound(f"what runs on node '{node}' is answered by the Olympus there")
-        written = await asyncio.to_thread(self._around.logs.service, name, int(text))
-        if written is None:
-            raise NotFound(f"service '{name}' never ran on node '{self._around.node}'")
-        return Response(self._follow(name, written, follow=request.flag("follow")), mimetype="text/plain")
-
-    async def _follow(self, name: str, first: bytes, *, follow: bool) -> AsyncIterator[bytes]:
-        _, offset = self._around.logs.service_from(name, None)
-        yield first
-        while follow:
-            data, offset = await asyncio.to_thread(self._around.logs.service_from, name, offset)
-            if data:
-                yield data
-            else:
-                await asyncio.sleep(_LOOK)
-
-
-def _read(file: Path, offset: int) -> bytes:
-    try:
-        with file.open("rb") as content:
-            content.seek(offset)
-            return content.read(_PIECE)
-    except FileNotFoundError:
-        return b""

@@ -22,6 +22,7 @@ from olympus.apollo import openapi, problems
 from olympus.apollo.audit import Audit
 from olympus.apollo.metrics import Metrics
 from olympus.apollo.pages import Pages
+from olympus.apollo.peers import HEADER
 from olympus.apollo.ports import GitCall, Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import MAX_BODY, Request, json_answer
@@ -88,13 +89,15 @@ class App:
 
     async def _serve(self, route: Route, params: dict[str, str]) -> Response:
         caller: Caller | None = None
+        peer: str | None = None
         try:
             if route.access != "open":
-                caller, session = await self._caller()
+                peer = quart_request.headers.get(HEADER) if route.peers else None
+                caller, session = await (self._caller() if peer is None else self._peer(peer))
                 if session is not None:
                     self._check_form(session)
                 _demand(caller, route.access)
-            request = await self._request(params, caller)
+            request = await self._request(params, caller, from_peer=peer is not None)
             response = await route.handler(request)
         except Problem as problem:
             response = problems.answer(problem)
@@ -108,7 +111,7 @@ class App:
         self._metrics.answered(route.method, response.status_code)
         return response
 
-    async def _request(self, params: dict[str, str], caller: Caller | None) -> Request:
+    async def _request(self, params: dict[str, str], caller: Caller | None, *, from_peer: bool) -> Request:
         length = quart_request.content_length
         if length is not None and length > MAX_BODY:
             raise Problem(413, f"the body may have {MAX_BODY} bytes")
@@ -122,7 +125,16 @@ class App:
             body=await _body() if quart_request.method not in _SAFE else b"",
             caller=caller,
             address=quart_request.remote_addr or "",
+            from_peer=from_peer,
         )
+
+    async def _peer(self, header: str) -> tuple[Caller, None]:
+        """Raises Problem 401."""
+        asked = quart_request.args.to_dict()
+        caller = await self._around.peers.caller(header, quart_request.path, asked)
+        if caller is None:
+            raise Problem(401, "no controller signed this request for this host, or not just now")
+        return caller, None
 
     async def _caller(self) -> tuple[Caller, Session | None]:
         """Raises Problem 401. A token counts before a session."""

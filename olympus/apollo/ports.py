@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from olympus.apollo.peers import Peers
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
 from olympus.kernel.clock import Clock
@@ -122,6 +123,7 @@ class Surroundings:
     runs: Runs
     zeus: Planner
     logs: Logs
+    peers: Peers
     git: Git
     secrets: Secrets
     upcoming: Callable[[str, int], Sequence[datetime]]

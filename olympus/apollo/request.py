@@ -21,7 +21,10 @@ _DEFAULT_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`caller` is None on open routes. header names are in lower case."""
+    """`caller` is None on open routes. header names are in lower case.
+
+    from_peer: another Olympus asks, and must get nothing but what lies here
+    """
 
     method: str
     path: str
@@ -34,6 +37,7 @@ class Request:
     address: str = ""
     stream: AsyncIterator[bytes] | None = None
     queries: Mapping[str, list[str]] = field(default_factory=dict)
+    from_peer: bool = False
 
     @property
     def by(self) -> Caller:

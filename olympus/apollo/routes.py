@@ -12,8 +12,9 @@ from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_resources import PLURALS, Resources
-from olympus.apollo.api_runs import RunHandlers, ServiceLogs
+from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.audit import Audit
+from olympus.apollo.output import Output
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.request import Request
 from olympus.apollo.tokens import Role, Tokens
@@ -29,6 +30,7 @@ API: Final = "/api/v1"
 class Route:
     """`path` has its parameters in braces; `body` is the JSON Schema of what is posted.
 
+    peers: another controller may ask it as a viewer, by its signature
     access: the role that is needed at least; `open` for nobody's (a webhook proves itself)
     """
 
@@ -40,6 +42,7 @@ class Route:
     body: dict[str, Any] | None = None
     query: tuple[str, ...] = ()
     answer: int = 200
+    peers: bool = False
 
     @property
     def changes(self) -> bool:
@@ -87,7 +90,7 @@ _PAGE: Final = ("limit", "cursor")
 
 def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ...]:
     """The API and the webhooks; probes, pages and git have their own (see `http_quart`)."""
-    resources, runs, logs = Resources(around), RunHandlers(around), ServiceLogs(around)
+    resources, runs, output = Resources(around), RunHandlers(around), Output(around)
     events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
     found: list[Route] = []
     for plural, kind in PLURALS.items():
@@ -114,9 +117,10 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "GET",
             f"{API}/services/{{name}}/logs",
             "viewer",
-            "What a service writes on this node",
-            logs.logs,
+            "What a service writes",
+            output.of_service,
             query=("tail", "follow", "node"),
+            peers=True,
         ),
         Route(
             "POST",
@@ -133,9 +137,10 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "GET",
             f"{API}/runs/{{id}}/logs",
             "viewer",
-            "What its steps wrote on this node",
-            runs.logs,
+            "What its steps wrote",
+            output.of_run,
             query=("step", "node", "follow"),
+            peers=True,
         ),
         Route("POST", f"{API}/runs/{{id}}/cancel", "operator", "End a run", runs.cancel, answer=202),
         Route(

@@ -11,8 +11,8 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import urljoin, urlsplit
@@ -159,15 +159,40 @@ class HttpClient:
             raise HttpFailed(f"{method} {url}: no answer within {timeout:g} s") from error
         raise HttpFailed(f"{method} {url}: more than {_MAX_REDIRECTS} redirects")
 
-    async def _once(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_body: int
-    ) -> Response:
+    @asynccontextmanager
+    async def stream(
+        self, url: str, *, headers: Mapping[str, str], timeout: float
+    ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
+        """GET: the status, and the body as it comes, which may last for ever; `timeout` is for the status.
+
+        Raises HttpFailed and Refused, also while the body is read.
+        """
+        self._check_url(url)
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(timeout):
+                    asked = self._open().get(
+                        url, headers=headers, allow_redirects=False, ssl=self._tls or True
+                    )
+                    response = await stack.enter_async_context(asked)
+                yield response.status, _pieces(response, url)
+        except TimeoutError as error:
+            raise HttpFailed(f"GET {url}: no answer within {timeout:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise HttpFailed(f"GET {url}: {error or type(error).__name__}") from error
+
+    def _check_url(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused(f"{url!r} is no http or https URL")
         with suppress(ValueError):
             # aiohttp asks no resolver for addresses that are written out.
             self._policy.check(parts.hostname)
+
+    async def _once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_body: int
+    ) -> Response:
+        self._check_url(url)
         session = self._open()
         try:
             async with session.request(
@@ -197,6 +222,14 @@ class HttpClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+async def _pieces(response: aiohttp.ClientResponse, url: str) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.content.iter_any():
+            yield piece
+    except (aiohttp.ClientError, OSError) as error:
+        raise HttpFailed(f"GET {url}: {error or type(error).__name__}") from error
 
 
 def open_session(*, tls: ssl.SSLContext | None = None, pool: int = 256) -> Any:

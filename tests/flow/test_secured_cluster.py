@@ -239,6 +239,11 @@ def test_a_service_and_a_step_run_on_the_node(cluster: Cluster):
     run = cluster.c1.run("there")
     assert run["state"] == "succeeded"
     assert [(step["node"], step["state"]) for step in run["steps"]] == [("n1", "succeeded")]
+    # It has no Apollo, and what it registers is not followed.
+    written = cluster.c1.ask("GET", f"/api/v1/runs/{run['id']}/logs")
+    assert (written.status, "[olympus: node 'n1' answers nobody" in written.text) == (200, True)
+    written = cluster.c1.ask("GET", f"/api/v1/runs/{run['id']}/logs?node=n1")
+    assert (written.status, "runs no Apollo" in written.text) == (404, True)
 
 
 def test_a_node_tells_how_its_check_stands_with_its_own_token(cluster: Cluster):

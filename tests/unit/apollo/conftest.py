@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 import pytest
 
 from olympus.apollo.http_quart import App
+from olympus.apollo.peers import Peers
 from olympus.apollo.ports import StartedRun, Surroundings
 from olympus.apollo.tokens import Tokens
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Put
 from olympus.hermes.kv_embedded import EmbeddedKv
+from olympus.hermes.registry_embedded import EmbeddedRegistry
+from olympus.host.http_aiohttp import HttpClient
 from olympus.kernel.clock import SystemClock
 from olympus.kernel.errors import NotFound, Refused
 from olympus.kernel.ids import new_id
@@ -25,6 +28,7 @@ from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.cluster import read_cluster
 from olympus.records.plan import Plan
 from olympus.spec.catalog import Catalog, resource_of
+from olympus.testing.trust import author_of, trust_of
 
 ORIGIN = "http://127.0.0.1:4280"
 
@@ -112,6 +116,7 @@ class Here:
     runs: Starts
     tokens: dict[str, str]
     ids: dict[str, str]
+    around: Surroundings
 
     async def ask(self, method, path, *, role=None, token=None, headers=None, **more):
         given = {"Host": "127.0.0.1:4280", **(headers or {})}
@@ -138,8 +143,13 @@ async def apollo(folder):
     task = asyncio.ensure_future(bus.run())
     tokens = Tokens(kv, clock)
     runs = Starts()
+    author = author_of(folder)
+    http = HttpClient()
+    registry = EmbeddedRegistry()
+    peers = Peers(registry, await trust_of(kv, author), author, http, clock)
     around = Surroundings(
         kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv), logs=Logs(),
+        peers=peers,
         git=Git(), secrets=Secrets(), upcoming=lambda name, count: [], ready=list, origins=frozenset({ORIGIN}),
         version="1",
     )  # fmt: skip
@@ -152,11 +162,12 @@ async def apollo(folder):
     await tokens.revoke(shown["id"])
     _, made["expired"] = await tokens.create("admin", "expired", timedelta(seconds=-1))
     try:
-        yield Here(app.build().test_client(), app, bus, kv, runs, made, ids)
+        yield Here(app.build().test_client(), app, bus, kv, runs, made, ids, around)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        await http.close()
         await kv.close()
 
 
