@@ -207,6 +207,14 @@ class IncidentChanged(EventData):
     remedy: str | None = None
 
 
+class Missed(EventData):
+    """What should have come and did not; it carries also the data of the last one that came."""
+
+    rule: str
+    key: str = ""
+    since: str
+
+
 EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.zeus.applied": Applied,
     "olympus.zeus.refused": Refused,
@@ -242,4 +250,5 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.athena.decided": IncidentChanged,
     "olympus.athena.resolved": IncidentChanged,
     "olympus.athena.escalated": IncidentChanged,
+    "olympus.athena.missed": Missed,
 }

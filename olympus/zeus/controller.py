@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import MAX_OPS, Delete, Kv, Op, Put, TooLarge
+from olympus.hermes.kv import Delete, Kv, Op, Put, TooLarge
 from olympus.hermes.lease import Lease, Term, lead
 from olympus.hermes.registry import Member, Registry
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import Invalid, NotFound, Refused
+from olympus.kernel.errors import Invalid, NotFound
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.kernel.timers import Timers
 from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.cluster import intents_of
-from olympus.records.desired import CheckDesired, InstanceSpec, NodeDesired, WatchDesired
-from olympus.records.hosts import HostRecord, Hosts
+from olympus.records.desired import InstanceSpec
+from olympus.records.hosts import Hosts
 from olympus.records.instance import Instance, instances_of
 from olympus.records.intents import Intent
 from olympus.records.offer import Offer, Outcome
@@ -37,6 +37,8 @@ from olympus.records.rollout import Rollout
 from olympus.records.seals import Seals
 from olympus.zeus.compile import compile_hosts, declaration
 from olympus.zeus.contents import contents
+from olympus.zeus.desired_states import DesiredStates, Looks, Told, batches, tell_one
+from olympus.zeus.hosts import HostCount
 from olympus.zeus.looks import looked_at
 from olympus.zeus.model import Host, World
 from olympus.zeus.placement import place
@@ -47,12 +49,10 @@ from olympus.zeus.sweep import sweep_for_ever
 log = logging.getLogger("olympus.zeus")
 
 ROLE: Final = "zeus"
-_BATCH_BYTES: Final = 300 * 1024
 _MAX_EVENT_ACTIONS: Final = 500
 _HOSTS: Final = ""
 """The timer that is no service's."""
 
-_PATIENCE: Final = timedelta(seconds=15)
 _YIELD: Final = 50
 _BETTER: Final = 60.0
 _SETTLE: Final = 0.02
@@ -108,26 +108,21 @@ class Reign:
         self._term = term
         self._root: CatalogRoot | None = None
         self._declared = Declaration()
-        self._members: tuple[Member, ...] = ()
-        self._known = Hosts()
+        self._count = HostCount()
         self._intents: dict[tuple[str, str], Intent] = {}
         self._hosts: dict[str, Host] = {}
-        self._desired: dict[str, NodeDesired] = {}
-        # By whom each was signed; those that nodes would refuse; what those placed.
-        self._signed: dict[str, tuple[str, str]] = {}
-        self._unsigned: set[str] = set()
+        self._desired = DesiredStates(seals)
+        # Service → the nodes where it runs by desired states that could not be read.
         self._placed_there: dict[str, list[str]] = {}
-        self._sequence = 0
         self._observed: dict[str, dict[str, Instance]] = {}
         self._rollouts: dict[str, Rollout] = {}
         self._placed: Mapping[str, tuple[str, ...]] = {}
-        self._looked_at: dict[str, tuple[tuple[CheckDesired, ...], tuple[WatchDesired, ...]]] = {}
+        self._looked_at: dict[str, Looks] = {}
         self._offer: Offer | None = None
         self._handled = ""
         self._everything = True
         self._sound = True
         self._dirty: set[str] = set()
-        self._missing: dict[str, datetime] = {}
         self._timers: Timers[str] = Timers()
         self._stirred = asyncio.Event()
         self._watched = asyncio.Event()
@@ -136,9 +131,9 @@ class Reign:
 
     async def load(self, members: Sequence[Member]) -> None:
         """Everything as it lies in Hermes."""
-        self._members = tuple(members)
+        self._count.listed(members)
         found = await self._kv.get(keys.HOSTS)
-        self._known = Hosts() if found is None else Hosts.from_bytes(found.value)
+        self._count.known = Hosts() if found is None else Hosts.from_bytes(found.value)
         found = await self._kv.get(keys.OUTCOME)
         self._handled = "" if found is None else Outcome.from_bytes(found.value).offer
         self._intents = intents_of((await self._kv.scan(keys.INTENTS)).entries)
@@ -147,29 +142,19 @@ class Reign:
         for entry in (await self._kv.scan(keys.NODES)).entries:
             name, _, what = entry.key.removeprefix(keys.NODES).partition("/")
             if what == "desired":
-                await self._load_desired(name, entry.value)
+                await self._desired.load(name, entry.value)
         self._observed = instances_of((await self._kv.scan(keys.INSTANCES)).entries)
-        for name in self._unsigned:
+        for name in self._desired.unsigned:
             for service in self._observed.get(name, {}):
                 self._placed_there.setdefault(service, []).append(name)
         self._root = await self._catalogs.root()
 
-    async def _load_desired(self, node: str, value: bytes) -> None:
-        try:
-            self._desired[node] = await self._seals.opened(value)
-        except (Invalid, NotFound, Refused) as exc:
-            # Written anew, all of it: what runs there is known by what the node says, and stays where it is.
-            log.warning("desired_not_read", extra={"node": node, "reason": str(exc)})
-            self._unsigned.add(node)
-        else:
-            self._signed[node] = self._seals.key_of(value)
-
     async def _compiled(self, root: CatalogRoot | None) -> tuple[dict[str, Host], Declaration]:
         """Hosts and goals under `root`, with what operators ordered. Raises Invalid."""
         if root is None:
-            return compile_hosts(None, self._known, self._intents), Declaration()
+            return compile_hosts(None, self._count.known, self._intents), Declaration()
         catalog = await self._catalogs.load(root)
-        hosts = compile_hosts(catalog, self._known, self._intents)
+        hosts = compile_hosts(catalog, self._count.known, self._intents)
         made = await contents(
             catalog,
             await self._catalogs.files(root),
@@ -180,10 +165,7 @@ class Reign:
         return hosts, declaration(catalog, root.revision, made, self._intents)
 
     def _world(self) -> World:
-        desired = {
-            name: {spec.service: spec for spec in node.instances} for name, node in self._desired.items()
-        }
-        return World(self._hosts, desired, self._observed, self._rollouts)
+        return World(self._hosts, self._desired.told(), self._observed, self._rollouts)
 
     # ── what changes ──
 
@@ -194,8 +176,7 @@ class Reign:
 
     def members_changed(self, members: Sequence[Member]) -> None:
         """The registry lists others, or others live."""
-        if tuple(members) != self._members:
-            self._members = tuple(members)
+        if self._count.listed(members):
             self._stir(everything=True)
 
     async def watch_offers(self) -> None:
@@ -218,9 +199,7 @@ class Reign:
         """A controller that is trusted no more, or has another key: what it signed is signed by us."""
         known = self._seals.trust.signers()
         while True:
-            stale = self._seals.stale(self._signed)
-            if stale:
-                self._unsigned |= stale
+            if self._desired.distrust():
                 self._stir(everything=True)
             known = await self._seals.trust.changed(known)
 
@@ -228,9 +207,9 @@ class Reign:
         """What each host's steward says; a watch for each host that there is."""
         watching: dict[str, asyncio.Task[None]] = {}
         while True:
-            for name in set(self._known.hosts) - set(watching):
+            for name in set(self._count.known.hosts) - set(watching):
                 watching[name] = group.create_task(self._watch_node(name))
-            for name in set(watching) - set(self._known.hosts):
+            for name in set(watching) - set(self._count.known.hosts):
                 watching.pop(name).cancel()
                 self._observed.pop(name, None)
             self._watched.clear()
@@ -305,28 +284,17 @@ class Reign:
             await asyncio.sleep(_SETTLE)
 
     async def _count_hosts(self) -> None:
-        now = self._clock.now()
-        known, events = counted(self._known, self._members + self._patience(now), now)
-        if known != self._known:
+        known, events, again = self._count.count(self._clock.now())
+        if again is not None:
+            self._timers.set(_HOSTS, again)
+        if known != self._count.known:
             ops: list[Op] = [self._term.guard, Put(keys.HOSTS, known.to_bytes())]
             if events:
                 await self._bus.publish(events, ops)
             else:
                 await self._kv.transact(ops)
-            self._known = known
+            self._count.known = known
             self._watched.set()
-
-    def _patience(self, now: datetime) -> tuple[Member, ...]:
-        """Hosts that the registry does not list since a moment: they may be about to register again."""
-        listed = {member.name for member in self._members}
-        missing = {name for name, host in self._known.hosts.items() if name not in listed and host.alive}
-        self._missing = {name: self._missing.get(name, now) for name in missing}
-        patient = {name: now - since < _PATIENCE for name, since in self._missing.items()}
-        if any(patient.values()):
-            self._timers.set(_HOSTS, min(self._missing.values()) + _PATIENCE)
-        return tuple(
-            Member(name, self._known.hosts[name].address) for name, waits in sorted(patient.items()) if waits
-        )
 
     async def _consider(self, offer: Offer) -> None:
         """Apply the offer, or say why not."""
@@ -406,8 +374,8 @@ class Reign:
         else:
             services = set(self._dirty)
         self._dirty.clear()
-        told = {node: dict(specs) for node, specs in world.desired.items()}
-        told |= {node: {} for node in (self._unsigned | self._looked_at.keys()) - told.keys()}
+        told = self._desired.told()
+        told |= {node: {} for node in (self._desired.unsigned | self._looked_at.keys()) - told.keys()}
         ops: list[Op] = []
         events: list[Event] = []
         for number, service in enumerate(sorted(services)):
@@ -426,15 +394,14 @@ class Reign:
             except Invalid as exc:
                 # As with services: what is looked at there is left alone until git or the host changes.
                 log.warning("looks_not_resolved", extra={"node": name, "reason": str(exc)})
-                before = self._desired.get(name)
-                found[name] = (before.checks, before.watches) if before is not None else ((), ())
+                found[name] = self._desired.looks(name)
         self._looked_at = found
 
     def _step(
         self,
         service: str,
         world: World,
-        told: dict[str, dict[str, InstanceSpec]],
+        told: Told,
         now: datetime,
         events: list[Event],
     ) -> list[Op]:
@@ -458,7 +425,7 @@ class Reign:
             else:
                 self._timers.set(service, made.wake)
         for node in {*current, *specs}:
-            _tell_one(told.setdefault(node, {}), service, specs.get(node))
+            tell_one(told.setdefault(node, {}), service, specs.get(node))
         if rollout == before:
             return []
         if rollout is None:
@@ -473,42 +440,16 @@ class Reign:
         self._rollouts[service] = rollout
         return [Put(keys.rollout(service), rollout.to_bytes())]
 
-    async def _tell(
-        self, told: Mapping[str, Mapping[str, InstanceSpec]], ops: Sequence[Op], events: Sequence[Event]
-    ) -> None:
-        writes: list[tuple[Op, int]] = [(op, len(op.value) if isinstance(op, Put) else 0) for op in ops]
-        fresh: dict[str, NodeDesired] = {}
-        signed: dict[str, tuple[str, str]] = {}
+    async def _tell(self, told: Told, ops: Sequence[Op], events: Sequence[Event]) -> None:
         revision = "" if self._root is None else self._root.revision
-        for name, specs in sorted(told.items()):
-            before = self._desired.get(name)
-            host = self._hosts.get(name, Host(name))
-            checks, watches = self._looked_at.get(name, ((), ()))
-            after = NodeDesired(
-                node=name,
-                epoch=self._term.epoch,
-                sequence=self._sequence + 1,
-                revision=revision,
-                mode=host.mode,
-                allow_users=host.allow_users,
-                instances=tuple(specs[service] for service in sorted(specs)),
-                checks=checks,
-                watches=watches,
-            )
-            nothing = not (specs or checks or watches)
-            if name not in self._unsigned and (nothing if before is None else _same(before, after)):
-                continue
-            self._sequence += 1
-            raw = await self._seals.sealed(after)
-            writes.append((Put(keys.desired(name), raw), len(raw)))
-            fresh[name], signed[name] = after, self._seals.key_of(raw)
+        fresh = await self._desired.changes(
+            told, self._looked_at, self._hosts, epoch=self._term.epoch, revision=revision
+        )
         if events:
             await self._bus.publish(events, [self._term.guard])
-        for batch in _batches(writes):
+        for batch in batches(ops, fresh):
             await self._kv.transact([self._term.guard, *batch])
-        self._desired.update(fresh)
-        self._signed.update(signed)
-        self._unsigned -= fresh.keys()
+        self._desired.written(fresh)
 
     def _event(
         self,
@@ -528,69 +469,6 @@ class Reign:
             node=node,
             subject=subject,
         )
-
-
-def counted(known: Hosts, members: Iterable[Member], now: datetime) -> tuple[Hosts, list[Event]]:
-    """What is known of hosts after the registry said `members`, and the events of what changed."""
-    after: dict[str, HostRecord] = {}
-    events: list[Event] = []
-    listed = {member.name: member for member in members}
-    for name in sorted({*known.hosts, *listed}):
-        old, member = known.hosts.get(name), listed.get(name)
-        was_alive = old is not None and old.alive
-        if member is None:
-            if was_alive:
-                events.append(_node_event("node-lost", name, "deregistered", now))
-            continue
-        reason = "" if member.alive else "its check fails"
-        since = old.since if old is not None and old.alive == member.alive else now
-        after[name] = HostRecord(alive=member.alive, since=since, address=member.address, reason=reason)
-        if member.alive and not was_alive:
-            events.append(_node_event("node-joined", name, "new" if old is None else "back", now))
-        elif was_alive and not member.alive:
-            events.append(_node_event("node-lost", name, reason, now))
-    return Hosts(hosts=after), events
-
-
-def _node_event(what: str, node: str, reason: str, now: datetime) -> Event:
-    return Event(
-        id=new_id(),
-        type=f"olympus.zeus.{what}",
-        source="olympus/zeus",
-        time=now,
-        data={"node": node, "reason": reason},
-        node=node,
-        subject=node,
-    )
-
-
-def _tell_one(specs: dict[str, InstanceSpec], service: str, spec: InstanceSpec | None) -> None:
-    if spec is None:
-        specs.pop(service, None)
-        return
-    old = specs.get(service)
-    # A commit that changes nothing here must not be written to every node.
-    if old is None or old != spec.model_copy(update={"revision": old.revision}):
-        specs[service] = spec
-
-
-def _same(one: NodeDesired, other: NodeDesired) -> bool:
-    return other == one.model_copy(
-        update={"revision": other.revision, "epoch": other.epoch, "sequence": other.sequence}
-    )
-
-
-def _batches(writes: Sequence[tuple[Op, int]]) -> Iterable[list[Op]]:
-    batch: list[Op] = []
-    size = 0
-    for op, length in writes:
-        if batch and (len(batch) == MAX_OPS - 1 or size + length > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(op)
-        size += length
-    if batch:
-        yield batch
 
 
 def _actions(made: Plan) -> dict[str, object]:

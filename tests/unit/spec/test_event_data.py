@@ -23,7 +23,7 @@ MADE: dict[str, set[str]] = {
     "zeus/steward/service.py": set(typing.get_args(typing.get_type_hints(Tell)["what"])),
     "argos/check_service.py": set(typing.get_args(News)),
     "argos/watcher.py": {"match", "held-back", "lines-lost"},
-    "zeus/controller.py": {"node-joined", "node-lost"},
+    "zeus/hosts.py": {"node-joined", "node-lost"},
 }
 
 

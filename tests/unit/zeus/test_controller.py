@@ -28,7 +28,7 @@ from olympus.records.offer import Offer, Outcome
 from olympus.records.seals import unsealed
 from olympus.spec.validate import validate_tree
 from olympus.testing.trust import seals_of
-from olympus.zeus import controller
+from olympus.zeus import hosts
 from olympus.zeus.controller import ROLE, Controller, Reign
 from olympus.zeus.repo_git import Commit
 
@@ -187,7 +187,7 @@ async def test_a_lost_node_fails_over_where_that_is_declared(tmp_path: Path):
 async def test_a_deregistered_node_is_forgotten_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(controller, "_PATIENCE", controller._PATIENCE / 50)
+    monkeypatch.setattr(hosts, "_PATIENCE", hosts._PATIENCE / 50)
     async with world(tmp_path, "a", "b") as here:
         await here.offer("r1", service("web"))
         where = next(node for node, names in (await here.services("a", "b")).items() if names)
