@@ -68,13 +68,13 @@ def test_the_code_is_looked_through():
 
 
 def test_types_that_are_put_together_are_those_that_are_said_to_be():
-    tree = ast.parse((ROOT / "olympus" / "zeus" / "controller.py").read_text())
+    tree = ast.parse((ROOT / "olympus" / "zeus" / "hosts.py").read_text())
     calls = [
         call.args[0]
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_node_event"
     ]
-    assert {one.value for one in calls if isinstance(one, ast.Constant)} == MADE["zeus/controller.py"]
+    assert {one.value for one in calls if isinstance(one, ast.Constant)} == MADE["zeus/hosts.py"]
     assert all(isinstance(one, ast.Constant) for one in calls)
 
 
