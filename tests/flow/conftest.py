@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def olympus(make_olympus: Callable[..., OlympusProcess], hermes: str) -> Olympus
     process = make_olympus(hermes=hermes)
     process.start()
     return process
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that an unprivileged user may enter, which pytest's is not."""
+    with tempfile.TemporaryDirectory(prefix="olympus-kill-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
