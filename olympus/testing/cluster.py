@@ -7,6 +7,7 @@ with OlympusProcess(tmp_path / "state", node="n1") as olympus:
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -21,6 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
+
+from olympus.host.process import find_scope
+from olympus.zeus.steward.unit_process import ProcessUnit
 
 T = TypeVar("T")
 
@@ -205,6 +209,15 @@ class OlympusProcess(OlympusApi):
         self.process.kill()
         self.process.wait()
         self.process = None
+
+    def end_services(self) -> None:
+        """SIGKILL the processes of all services: a stop leaves them."""
+        folder = self.state / "services"
+        ours = ProcessUnit(folder)
+        names = [one.name for one in folder.iterdir() if one.is_dir()] if folder.exists() else []
+        for identity in (one for name in names for one in find_scope(ours.scope(name))):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(identity.pid, signal.SIGKILL)
 
     def push(self, files: Mapping[str, str], *options: str, remote: str | None = None) -> str:
         """Commit `files` as the whole tree of a clone of the specs and push it to main; what git printed.

@@ -33,11 +33,10 @@ def make_olympus(tmp_path: Path) -> Iterator[Callable[..., OlympusProcess]]:
     yield make
     for process in made:
         try:
-            if process.process is not None and process.process.poll() is None:
-                # An empty tree stops all services: nothing of a test outlives it.
-                process.push({}, "-o", "prune=confirm")
-        finally:
             process.stop()
+        finally:
+            # Nothing of a test outlives it.
+            process.end_services()
 
 
 @pytest.fixture
