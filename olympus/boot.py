@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from olympus import __version__
+from olympus.answers import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.apollo.http_quart import App
 from olympus.apollo.peers import Peers
 from olympus.apollo.ports import GitCall, StartedRun, Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
-from olympus.argos.ask import Answering
+from olympus.argos.ask import Answering, LinesOfNodes
 from olympus.argos.check_service import Checks
 from olympus.argos.recent import Recent
 from olympus.argos.service import Argos
 from olympus.argos.watches import Watches
+from olympus.athena.performing import Hands
+from olympus.athena.service import ROLE as ATHENA
+from olympus.athena.service import Athena
 from olympus.chronos.service import Chronos
 from olympus.config import Address, Settings
 from olympus.hephaestus.artifacts import Artifacts
@@ -190,6 +194,14 @@ class House:
         self._starts = Starts(kv, self.bus, clock, self._specs)
         means = Means(kv, self.bus, clock, self._specs, self._starts, node)
         self._hephaestus = Hephaestus(means, signer)
+        hands = Hands(
+            RemediesAnswered(kv, self.bus, self._starts),
+            KnowledgeAnswered(
+                kv, clock, self._catalogs, lines=LinesOfNodes(kv, clock, author), client=self._client
+            ),
+            ObservationsAnswered(kv, clock, self._specs),
+        )
+        self._athena = Athena(kv, self.bus, clock, self._catalogs, hands)
         self._secrets = SecretReader(os.environ, _credentials())
         runs = state / "runs"
         runs.mkdir(exist_ok=True, mode=0o711)
@@ -272,6 +284,8 @@ class House:
             work.append(lead(Lease(kv, CHRONOS, node), self._chronos.lead))
         if "hephaestus" in gods:
             work.append(lead(Lease(kv, HEPHAESTUS, node), self._hephaestus.lead))
+        if "athena" in gods:
+            work.append(lead(Lease(kv, ATHENA, node), self._athena.lead))
         if "steward" in gods:
             work.append(self._steward.run())
         if "argos" in gods:

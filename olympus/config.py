@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from olympus.kernel.errors import Invalid
 
-GODS: Final = ("zeus", "chronos", "hephaestus", "apollo", "steward", "worker", "argos")
-"""What `--gods` may name: the leaders (zeus, chronos, hephaestus), the web, and a node's own hands."""
+GODS: Final = ("zeus", "chronos", "hephaestus", "athena", "apollo", "steward", "worker", "argos")
+"""What `--gods` may name: the leaders (zeus, chronos, hephaestus, athena), the web, and a node's own hands."""
 
 HANDS: Final = frozenset({"steward", "worker", "argos"})
 """What a node needs that is told what to do. A host that runs more is a controller: nodes believe it."""

@@ -11,6 +11,7 @@ from quart import Response
 from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
+from olympus.apollo.api_incidents import Incidents
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.audit import Audit
@@ -66,6 +67,7 @@ _APPROVE: Final = {
     "required": ["step"],
     "properties": {"step": {"type": "string"}, "approved": {"type": "boolean"}},
 }
+_COMMENT: Final = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
 _EVENT: Final = {
     "type": "object",
     "required": ["type"],
@@ -92,6 +94,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
     """The API and the webhooks; probes, pages and git have their own (see `http_quart`)."""
     resources, runs, output = Resources(around), RunHandlers(around), Output(around)
     events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
+    incidents = Incidents(around)
     found: list[Route] = []
     for plural, kind in PLURALS.items():
         base = f"{API}/{plural}"
@@ -166,6 +169,32 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
         Route("GET", f"{API}/events/stream", "viewer", "Server-sent events", events.stream, query=("type",)),
         Route("GET", f"{API}/events/{{id}}", "viewer", "An event", events.one),
         Route("POST", f"{API}/events", "operator", "Emit an event", events.emit, _EVENT, answer=202),
+        Route(
+            "GET",
+            f"{API}/incidents",
+            "viewer",
+            "Incidents",
+            incidents.listed,
+            query=(*_PAGE, "state", "rule"),
+        ),
+        Route("GET", f"{API}/incidents/{{id}}", "viewer", "An incident", incidents.one),
+        Route(
+            "POST",
+            f"{API}/incidents/{{id}}/ack",
+            "operator",
+            "Say that you care for it",
+            incidents.ack,
+            answer=202,
+        ),
+        Route(
+            "POST",
+            f"{API}/incidents/{{id}}/comment",
+            "operator",
+            "Say something about it",
+            incidents.comment,
+            _COMMENT,
+            answer=202,
+        ),
         Route("POST", f"{API}/plan", "viewer", "What a commit would do", admin.plan, _PLAN),
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),

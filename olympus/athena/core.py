@@ -317,12 +317,13 @@ def _due(draft: Draft) -> None:
     incident = draft.incident
     if incident.wake_at is None or draft.now < incident.wake_at:
         return
+    again = verifying.asked_witness(incident)
     draft.put(wake_at=None)
     if incident.state == "verifying":
         for name in incident.asked:
             draft.put(asked=())
             draft.rule_on(f"ask.{name}", "missing", "nobody answered in time")
-        _verified(draft, verifying.due(draft))
+        _verified(draft, verifying.due(draft, again=again))
     elif incident.state == "asking":
         for name in incident.asked:
             _answered(draft, name, None, "nobody answered in time")
@@ -331,6 +332,7 @@ def _due(draft: Draft) -> None:
 def _resumed(draft: Draft) -> None:
     incident = draft.incident
     _ask(draft, incident.asked)
+    verifying.resumed(draft)
     for attempt in incident.attempts:
         if not attempt.state:
             draft.do(Watch(StartRun(attempt.run, attempt.pipeline, attempt.params, _approve(draft, attempt))))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from olympus.athena.model import Effect, Gate, Made, Spent, Tell
+from olympus.athena.model import Effect, Gate, Made, Spent, Tell, Told
 from olympus.athena.rules import Rule
 from olympus.kernel.decision import Decision
 from olympus.records.incident import Incident, Ruling
@@ -36,7 +36,7 @@ class Draft:
     def do(self, effect: Effect) -> None:
         self._effects.append(effect)
 
-    def tell(self, type_: str, **data: Any) -> None:
+    def tell(self, type_: Told, **data: Any) -> None:
         """An event about it."""
         one = self.incident
         about = {"incident": one.id, "rule": one.rule, "key": one.key, "state": one.state}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from olympus.athena.rules import Question
 from olympus.kernel.decision import Decision
@@ -182,11 +182,14 @@ class Look:
     state: Mapping[str, Any] | None = None
 
 
+Told: TypeAlias = Literal["incident-opened", "decided", "resolved", "escalated"]
+
+
 @dataclass(frozen=True, slots=True)
 class Tell:
     """An event `olympus.athena.TYPE` about the incident."""
 
-    type: str
+    type: Told
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -14,6 +14,7 @@ from olympus.athena.rules import Verification, roots_of
 from olympus.kernel.clock import rfc3339
 from olympus.kernel.errors import Invalid
 from olympus.kernel.events import Event
+from olympus.records.incident import Incident
 
 POLL: Final = timedelta(seconds=2)
 """So often it is looked whether something is so."""
@@ -50,21 +51,37 @@ def fails(draft: Draft, event: Event) -> bool:
     return True
 
 
-def due(draft: Draft) -> bool | None:
-    """It is time to look."""
+def due(draft: Draft, *, again: bool) -> bool | None:
+    """It is time to look. again: whoever was asked whether he is alive did not answer."""
     verify = _verification(draft)
     if verify is None:
         return _ended(draft, "verify", held=False, because="it can't be verified any more")
     if verify.absent is None:
         return _look(draft, verify)
-    deadline = draft.incident.deadline
-    if deadline is not None and draft.now >= deadline + _ALIVE_WITHIN:
+    if again:
         said = "it did not come, but nobody says whether who would tell of it is alive"
         return _ended(draft, verify.text, held=False, because=said)
+    _ask_witness(draft)
+    return None
+
+
+def resumed(draft: Draft) -> None:
+    """Another leader: whoever was asked answers to nobody."""
+    verify = _verification(draft) if draft.incident.state == "verifying" else None
+    if verify is not None and verify.absent is not None and asked_witness(draft.incident):
+        _ask_witness(draft)
+
+
+def asked_witness(incident: Incident) -> bool:
+    """Of an event that stays away: only then it is waited for longer than to the deadline."""
+    wake_at, deadline = incident.wake_at, incident.deadline
+    return wake_at is not None and deadline is not None and wake_at > deadline
+
+
+def _ask_witness(draft: Draft) -> None:
     # Silence of who is dead is no good sign.
     draft.put(wake_at=draft.now + _ALIVE_WITHIN)
     draft.do(Look())
-    return None
 
 
 def looked(draft: Draft, *, value: bool, because: str) -> bool | None:

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from olympus.cli import incidents
 from olympus.cli.client import Client
 from olympus.cli.output import Subparsers, add_output, add_server, emit, ready, table, visible, watched
 from olympus.kernel.diagnostics import did_you_mean
@@ -31,7 +32,7 @@ def plural(word: str) -> str:
 
 
 def register(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("get", help="resources with their state")
+    parser = subparsers.add_parser("get", help="resources with their state; incidents")
     parser.add_argument("kind", metavar="KIND")
     parser.add_argument("name", metavar="NAME", nargs="?")
     parser.add_argument("-l", "--selector", metavar="SELECTOR", help="labels: team=shop")
@@ -42,6 +43,8 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _get(args: argparse.Namespace) -> int:
+    if incidents.is_meant(args.kind):
+        return incidents.get(args)
     client, kind = Client.of(args), plural(args.kind)
     if args.name:
         item = client.get(kind, args.name)
@@ -85,6 +88,8 @@ def _detail(kind: str, item: dict[str, Any]) -> str:
 
 def describe(args: argparse.Namespace) -> int:
     """Everything of one resource."""
+    if incidents.is_meant(args.kind):
+        return incidents.describe(args)
     item = Client.of(args).get(plural(args.kind), args.name)
 
     def people() -> None:

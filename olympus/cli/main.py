@@ -37,6 +37,7 @@ _PLACES: Final[dict[str, str]] = {
     "emit": "events.register_emit",
     "eval": "events.register_eval",
     "explain": "explain.register",
+    "ack": "incidents.register_ack",
     "schedule": "admin.register",
     "token": "admin.register_token",
     "audit": "admin.register_audit",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from olympus.hephaestus import params as parameters
 from olympus.hephaestus.draft import RUN_FINISHED, told
+from olympus.hephaestus.gate import gated
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.ports import DeclaredPipeline, Specs
 from olympus.hephaestus.recipe import digest_of
@@ -44,6 +45,7 @@ class Asked:
 
     run:    its id, where that follows from what caused it; None: a new one
     event:  the event behind it: expressions see it, and its depth counts
+    approve: it waits in a first step named `approve` (see `gate`)
     """
 
     pipeline: str
@@ -54,6 +56,7 @@ class Asked:
     depth: int | None = None
     claim: Claim | None = None
     parent: Parent | None = None
+    approve: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class Starts:
             "cause": asked.cause.to_json(),
             "run": {"id": run_id, "pipeline": declared.name, "revision": declared.revision},
         }
+        if asked.approve is not None:
+            declared = replace(declared, spec=gated(declared.name, declared.spec, asked.approve))
         stored = _stored(declared, roots)
         run = Run(
             id=run_id,

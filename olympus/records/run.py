@@ -26,7 +26,7 @@ _COMPRESS_OVER: Final = 16 * 1024
 
 
 class Cause(Document):
-    """Why a run was started. kind: user, schedule, webhook, event, run (a pipeline step), rule."""
+    """Why a run was started. kind: user, schedule, webhook, event, run (a pipeline step), incident."""
 
     event: str | None = None
     kind: str = "user"

@@ -215,6 +215,19 @@ class Missed(EventData):
     since: str
 
 
+class IncidentAcknowledged(EventData):
+    incident: str
+    rule: str
+    by: str
+
+
+class IncidentCommented(IncidentAcknowledged):
+    text: str
+
+
+INCIDENT_ACKNOWLEDGED: Final = "olympus.apollo.incident-acknowledged"
+INCIDENT_COMMENTED: Final = "olympus.apollo.incident-commented"
+
 EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.zeus.applied": Applied,
     "olympus.zeus.refused": Refused,
@@ -251,4 +264,6 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.athena.resolved": IncidentChanged,
     "olympus.athena.escalated": IncidentChanged,
     "olympus.athena.missed": Missed,
+    INCIDENT_ACKNOWLEDGED: IncidentAcknowledged,
+    INCIDENT_COMMENTED: IncidentCommented,
 }

@@ -445,3 +445,29 @@ class TestLeaders:
         story.restart()
         story.passes(minutes=5)
         assert story.state == "escalated"
+
+
+def test_a_leader_that_comes_after_the_deadline_asks_who_would_have_told():
+    story = Story(guard=GUARD).rules()
+    story.login()
+    story.end_run()
+    assert story.state == "verifying"
+    story.clock.advance(10 * 60)
+    story.restart()
+    story.passes(0)
+    assert story.state == "verifying"
+    story.look(value=True)
+    assert story.state == "resolved"
+
+
+def test_a_leader_that_comes_while_one_was_asked_asks_anew():
+    story = Story(guard=GUARD).rules()
+    story.login()
+    story.end_run()
+    story.passes(minutes=2)
+    story.looks.clear()
+    story.clock.advance(60)
+    story.restart()
+    story.passes(0)
+    story.look(value=True)
+    assert story.state == "resolved"

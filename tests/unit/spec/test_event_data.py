@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from olympus.argos.check_core import News
+from olympus.athena.model import Told
 from olympus.spec.event_data import EVENT_DATA
 from olympus.spec.schemas import event_schema
 from olympus.zeus.steward.model import Tell
@@ -24,6 +25,7 @@ MADE: dict[str, set[str]] = {
     "argos/check_service.py": set(typing.get_args(News)),
     "argos/watcher.py": {"match", "held-back", "lines-lost"},
     "zeus/hosts.py": {"node-joined", "node-lost"},
+    "athena/service.py": set(typing.get_args(Told)),
 }
 
 

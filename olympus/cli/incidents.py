@@ -1,0 +1,83 @@
+"""What Athena made of events: `olympus get incidents`, `describe incident ID`, `ack`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from olympus.cli.client import Client
+from olympus.cli.output import Subparsers, add_output, add_server, emit, table, visible
+
+
+def is_meant(word: str) -> bool:
+    """`incident`, `incidents`: no kind of spec, but asked for alike."""
+    return word.lower() in ("incident", "incidents")
+
+
+def get(args: argparse.Namespace) -> int:
+    client = Client.of(args)
+    if args.name:
+        item = client.get("incidents", args.name)
+        return emit(args, item, lambda: _rows([item]))
+    items = client.all("incidents")
+    return emit(args, {"items": items}, lambda: _rows(items))
+
+
+def _rows(items: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            one["id"],
+            one["rule"],
+            one["key"],
+            one["state"],
+            ", ".join(attempt["pipeline"] for attempt in one["attempts"]) or None,
+            one["openedAt"],
+        ]
+        for one in items
+    ]
+    table(["INCIDENT", "RULE", "KEY", "STATE", "REMEDIES", "OPENED"], rows, "no incidents")
+
+
+def describe(args: argparse.Namespace) -> int:
+    """Why it is as it is: events, answers, decisions, remedies."""
+    item = Client.of(args).get("incidents", args.name)
+    return emit(args, item, lambda: _tell(item))
+
+
+def _tell(item: dict[str, Any]) -> None:
+    key = f" for {visible(item['key'])}" if item["key"] else ""
+    print(f"incident {item['id']}: rule {item['rule']}{key}, {item['state']}")
+    print(f"opened      {item['openedAt']}" + (f", closed {item['closedAt']}" if item["closedAt"] else ""))
+    print(f"events      {', '.join(visible(one) for one in item['events'])}")
+    for name, value in item["answers"].items():
+        print(f"answer      {name} = {visible(json.dumps(value, ensure_ascii=False))}")
+    for name, why in item["unanswered"].items():
+        print(f"no answer   {name}: {visible(why)}")
+    for one in item["decisions"]:
+        said = f"{one['clause']}: {json.dumps(one['value'], ensure_ascii=False)}"
+        print(f"{one['at']}  {visible(said)}" + (f", {visible(one['because'])}" if one["because"] else ""))
+    for one in item["attempts"]:
+        verified = {True: "it helped", False: "it did not help", None: "not verified yet"}[one["verified"]]
+        print(f"remedy      {one['pipeline']}, run {one['run']} {one['state'] or 'under way'}: {verified}")
+    if item["acked"]:
+        print(f"acked       by {visible(item['acked']['by'])} at {item['acked']['at']}")
+    for one in item["comments"]:
+        print(f"comment     {one['at']} {visible(one['by'])}: {visible(one['text'])}")
+
+
+def register_ack(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("ack", help="say that you care for an incident")
+    parser.add_argument("id", metavar="INCIDENT")
+    parser.add_argument("-m", "--comment", metavar="TEXT", help="say something about it")
+    add_output(parser)
+    add_server(parser)
+    parser.set_defaults(run=_ack)
+
+
+def _ack(args: argparse.Namespace) -> int:
+    client = Client.of(args)
+    item = client.post("incidents", args.id, "ack")
+    if args.comment:
+        item = client.post("incidents", args.id, "comment", body={"text": args.comment})
+    return emit(args, item, lambda: print(f"incident {item['id']} is yours"))
