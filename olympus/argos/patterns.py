@@ -254,17 +254,21 @@ class _Judge:
             if not whole(kind, line, (start, end)):
                 return f"{name} is part of something longer"
             groups[name] = value
-        return self._forged(line, groups) or groups
+        return self._forged(line, spans, groups) or groups
 
-    def _forged(self, line: bytes, groups: Mapping[str, Any]) -> str | None:
+    def _forged(
+        self, line: bytes, first: Mapping[str, tuple[int, int]], groups: Mapping[str, Any]
+    ) -> str | None:
         """What speaks for text that somebody wrote into the line to be taken for another."""
         spans = self._second.spans(line) if self._second is not None else None
-        for name, (start, end) in (spans or {}).items():
-            other = self._types[name](line[start:end].decode())
-            if other is None or not whole(self._kinds[name], line, (start, end)):
+        others: dict[str, Any] = {}
+        for name, span in (spans or {}).items():
+            if span == first.get(name):
+                continue
+            others[name] = self._types[name](line[slice(*span)].decode())
+            if others[name] is None or not whole(self._kinds[name], line, span):
                 return None
-        for name, (start, end) in (spans or {}).items():
-            other = self._types[name](line[start:end].decode())
+        for name, other in others.items():
             if other != groups.get(name, other):
                 return f"{name} may be forged: read in another way it is {other}"
         return None
