@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 
 from quart import Response
 
+from olympus.apollo.api_silences import by_hand
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, paged
@@ -14,7 +15,7 @@ from olympus.hermes.kv import Cas, TransactionConflict
 from olympus.kernel.clock import rfc3339
 from olympus.kernel.errors import NotFound
 from olympus.kernel.ids import new_id
-from olympus.records.intents import Do, Intent, ordered
+from olympus.records.intents import ALL_RULES, Do, Intent, ordered
 from olympus.records.status import shown_all
 from olympus.spec.kinds import KINDS
 from olympus.spec.selector import parse_selector
@@ -28,6 +29,7 @@ _ORDERS: Final = {
     "Schedule": ("suspend", "resume"),
     "Check": ("suspend", "resume"),
     "LogWatch": ("suspend", "resume"),
+    "Rule": ("suspend", "resume"),
 }
 _MAX_UPCOMING: Final = 1000
 
@@ -39,7 +41,8 @@ class Resources:
     async def _all(self, kind: str) -> list[dict[str, Any]]:
         root = await self._around.catalogs.root()
         catalog = await self._around.catalogs.load(root) if root else None
-        return shown_all(kind, catalog, await self._around.zeus.cluster())
+        items = shown_all(kind, catalog, await self._around.zeus.cluster())
+        return items + await by_hand(self._around) if kind == "Silence" else items
 
     async def listed(self, request: Request) -> Response:
         kind = self._kind(request)
@@ -70,7 +73,8 @@ class Resources:
         if do not in _ORDERS.get(kind, ()) or do not in get_args(Do):
             known = ", ".join(_ORDERS.get(kind, ())) or "nothing"
             raise Problem(422, f"{do!r} can't be ordered of a {kind}: there is {known}")
-        await self._find(kind, name)
+        if (kind, name) != ("Rule", ALL_RULES):
+            await self._find(kind, name)
         key, order_id = keys.intent(kind, name), new_id()
         while True:
             entry = await self._around.kv.get(key)

@@ -14,6 +14,7 @@ from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_incidents import Incidents
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
+from olympus.apollo.api_silences import Silences
 from olympus.apollo.audit import Audit
 from olympus.apollo.output import Output
 from olympus.apollo.ports import Surroundings
@@ -68,6 +69,17 @@ _APPROVE: Final = {
     "properties": {"step": {"type": "string"}, "approved": {"type": "boolean"}},
 }
 _COMMENT: Final = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+_SILENCE: Final = {
+    "type": "object",
+    "required": ["reason"],
+    "properties": {
+        "rules": {"type": "array", "items": {"type": "string"}},
+        "nodes": {"type": "object", "properties": {"selector": {"type": "string"}}},
+        "for": {"type": "string"},
+        "until": {"type": "string"},
+        "reason": {"type": "string"},
+    },
+}
 _EVENT: Final = {
     "type": "object",
     "required": ["type"],
@@ -94,7 +106,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
     """The API and the webhooks; probes, pages and git have their own (see `http_quart`)."""
     resources, runs, output = Resources(around), RunHandlers(around), Output(around)
     events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
-    incidents = Incidents(around)
+    incidents, silences = Incidents(around), Silences(around)
     found: list[Route] = []
     for plural, kind in PLURALS.items():
         base = f"{API}/{plural}"
@@ -102,7 +114,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             Route("GET", base, "viewer", f"All {plural}", resources.listed, query=(*_PAGE, "selector"))
         )
         found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one))
-    for plural in ("services", "nodes", "schedules"):
+    for plural in ("services", "nodes", "schedules", "checks", "logwatches", "rules"):
         path = f"{API}/{plural}/{{name}}/orders"
         found.append(
             Route("POST", path, "operator", "Order outside git", resources.order, _ORDER, answer=202)
@@ -195,6 +207,16 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             _COMMENT,
             answer=202,
         ),
+        Route(
+            "POST",
+            f"{API}/silences",
+            "operator",
+            "No remedies for a while",
+            silences.make,
+            _SILENCE,
+            answer=201,
+        ),
+        Route("DELETE", f"{API}/silences/{{name}}", "operator", "End a silence", silences.end, answer=204),
         Route("POST", f"{API}/plan", "viewer", "What a commit would do", admin.plan, _PLAN),
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
 
 from olympus.athena.model import Silence, World
 from olympus.athena.rules import Rule, rules_of
@@ -14,11 +13,8 @@ from olympus.hermes.kv import Kv
 from olympus.records.catalog import CatalogStore
 from olympus.records.hosts import Hosts
 from olympus.records.incident import SilenceRecord
-from olympus.records.intents import Intent
+from olympus.records.intents import ALL_RULES, Intent
 from olympus.spec.catalog import Catalog
-
-ALL_RULES: Final = "all"
-"""Of the intent `intents/rule/all`: the kill switch of every rule. No rule may have that name."""
 
 Take = Callable[[Mapping[str, Rule], World], None]
 

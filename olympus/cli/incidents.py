@@ -1,4 +1,4 @@
-"""What Athena made of events: `olympus get incidents`, `describe incident ID`, `ack`."""
+"""What Athena made of events: `olympus get incidents`, `describe incident ID`, `ack`, `silence`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from olympus.cli.client import Client
 from olympus.cli.output import Subparsers, add_output, add_server, emit, table, visible
+from olympus.kernel.errors import Invalid
 
 
 def is_meant(word: str) -> bool:
@@ -81,3 +82,37 @@ def _ack(args: argparse.Namespace) -> int:
     if args.comment:
         item = client.post("incidents", args.id, "comment", body={"text": args.comment})
     return emit(args, item, lambda: print(f"incident {item['id']} is yours"))
+
+
+def register_silence(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("silence", help="no remedies for a while; get silences lists them")
+    parser.add_argument("rules", metavar="RULE", nargs="*", help="of these rules (all)")
+    parser.add_argument("-l", "--selector", metavar="SELECTOR", help="on these nodes: role=web (all)")
+    parser.add_argument("--for", dest="lasts", metavar="1h", help="from now on")
+    parser.add_argument("--until", metavar="TIME", help="2026-12-24T20:00:00Z")
+    parser.add_argument("--reason", metavar="TEXT")
+    parser.add_argument("--end", metavar="ID", help="end that one now")
+    add_output(parser)
+    add_server(parser)
+    parser.set_defaults(run=_silence)
+
+
+def _silence(args: argparse.Namespace) -> int:
+    client = Client.of(args)
+    if args.end:
+        client.delete("silences", args.end)
+        print(f"silence {args.end} is over")
+        return 0
+    if not args.reason or not (args.lasts or args.until):
+        raise Invalid("say for how long, and why: olympus silence RULE --for 1h --reason 'we work on it'")
+    given = {"rules": args.rules, "for": args.lasts, "until": args.until, "reason": args.reason}
+    body = {name: value for name, value in given.items() if value is not None}
+    if args.selector:
+        body["nodes"] = {"selector": args.selector}
+    made = client.post("silences", body=body)
+
+    def people() -> None:
+        what = ", ".join(args.rules) or "every rule"
+        print(f"{what} is silent until {made['spec']['until']}: silence {made['metadata']['name']}")
+
+    return emit(args, made, people)

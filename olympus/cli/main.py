@@ -38,6 +38,7 @@ _PLACES: Final[dict[str, str]] = {
     "eval": "events.register_eval",
     "explain": "explain.register",
     "ack": "incidents.register_ack",
+    "silence": "incidents.register_silence",
     "schedule": "admin.register",
     "token": "admin.register_token",
     "audit": "admin.register_audit",

@@ -42,7 +42,9 @@ def register_orders(subparsers: Subparsers) -> None:
     parser.set_defaults(run=_order, kind="service", do="restart")
     for do, what in (("suspend", "leave it alone until resumed"), ("resume", "end a suspend")):
         parser = subparsers.add_parser(do, help=what)
-        parser.add_argument("kind", metavar="KIND", help="service or schedule")
+        parser.add_argument(
+            "kind", metavar="KIND", help="service, schedule, check, logwatch or rule (`rule all`: every one)"
+        )
         parser.add_argument("name", metavar="NAME")
         add_server(parser)
         parser.set_defaults(run=_order, do=do)

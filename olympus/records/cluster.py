@@ -15,6 +15,7 @@ from olympus.records.catalog import CatalogRoot
 from olympus.records.check import checks_of
 from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import Hosts
+from olympus.records.incident import rules_of
 from olympus.records.instance import instances_of
 from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
@@ -65,6 +66,7 @@ async def read_cluster(kv: Kv, now: datetime) -> Cluster:
         checking=checking,
         watches=watches_of(nodes),
         watching=watching,
+        rules=rules_of((await kv.scan(keys.RULES)).entries),
         facts=facts,
         refusals=refusals,
         outcome=None if outcome is None else Outcome.from_bytes(outcome.value),

@@ -9,10 +9,12 @@ done for one of its keys, `athena/windows/RULE/SHA256` what of its events has co
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
+from olympus.hermes.kv import Entry
 from olympus.records.document import Document, Moment
 
 IncidentState: TypeAlias = Literal[
@@ -144,6 +146,12 @@ class RuleRecord(Document):
     nodes: dict[str, Moment] = Field(default_factory=dict)
     tried: dict[str, int] = Field(default_factory=dict)
     verified: dict[str, int] = Field(default_factory=dict)
+
+
+def rules_of(entries: Iterable[Entry]) -> dict[str, RuleRecord]:
+    """Name → how it fares."""
+    records = (RuleRecord.from_bytes(entry.value) for entry in entries)
+    return {record.rule: record for record in records}
 
 
 class KeyRecord(Document):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from olympus.records.document import Document, Moment
 from olympus.records.instance import Instance
 
 Do: TypeAlias = Literal["restart", "start", "stop", "suspend", "resume", "drain", "uncordon"]
+
+ALL_RULES: Final = "all"
+"""`intents/rule/all`, the kill switch: a suspend of every rule."""
 
 _MARKS: dict[str, dict[str, bool]] = {
     "start": {"stopped": False},

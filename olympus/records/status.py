@@ -17,8 +17,9 @@ from olympus.records.check import CheckRecord, CheckState, NodeStanding, standin
 from olympus.records.condition import Condition, Truth
 from olympus.records.desired import InstanceSpec, Refusal
 from olympus.records.hosts import HostRecord
+from olympus.records.incident import RuleRecord
 from olympus.records.instance import Instance
-from olympus.records.intents import Intent
+from olympus.records.intents import ALL_RULES, Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 from olympus.records.watch import WatchRecord
@@ -35,6 +36,7 @@ class Cluster:
     checks:     node → check → how it stands there
     watching:   node → the watches that it was told to keep
     watches:    node → watch → how it fares there
+    rules:      how each rule fares
     facts:      node → name → {value, source, at}
     refusals:   node → why it does not take what it is told
     """
@@ -51,6 +53,7 @@ class Cluster:
     checks: Mapping[str, Mapping[str, CheckRecord]] = field(default_factory=dict)
     watching: Mapping[str, frozenset[str]] = field(default_factory=dict)
     watches: Mapping[str, Mapping[str, WatchRecord]] = field(default_factory=dict)
+    rules: Mapping[str, RuleRecord] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     outcome: Outcome | None = None
@@ -125,6 +128,8 @@ def resource_status(kind: str, name: str, cluster: Cluster, *, replicas: int | N
         return check_status(name, cluster)
     if kind == "LogWatch":
         return watch_status(name, cluster)
+    if kind == "Rule":
+        return rule_status(name, cluster)
     return declared_status(cluster, cluster.intents.get((kind.lower(), name)))
 
 
@@ -368,3 +373,30 @@ def declared_status(cluster: Cluster, intent: Intent | None) -> dict[str, Any]:
     else:
         verdict = _Verdict(cluster.applied_at, "Applied", ready="True")
     return {"conditions": verdict.conditions(cluster.revision)}
+
+
+def rule_status(name: str, cluster: Cluster) -> dict[str, Any]:
+    """`status` of a Rule: conditions, and what it came to so far."""
+    record = cluster.rules.get(name) or RuleRecord(rule=name)
+    raw = record.to_json()
+    helped = {
+        pipeline: {"tried": tried, "verified": record.verified.get(pipeline, 0)}
+        for pipeline, tried in record.tried.items()
+    }
+    return {
+        "conditions": _rule_verdict(name, record, cluster).conditions(cluster.revision),
+        "lastFired": raw["lastFired"],
+        "outcomes": raw["outcomes"],
+        "remedies": helped,
+    }
+
+
+def _rule_verdict(name: str, record: RuleRecord, cluster: Cluster) -> _Verdict:
+    for of, what in ((name, ""), (ALL_RULES, "every rule is ")):
+        intent = cluster.intents.get(("rule", of))
+        if intent is not None and intent.suspended:
+            return _Verdict(intent.at, "Suspended", f"{what}suspended by {intent.by or 'an operator'}")
+    if record.broken is not None and record.broken > cluster.now:
+        said = f"it started too many runs in a minute, and starts no more until {rfc3339(record.broken)}"
+        return _Verdict(record.last_fired or cluster.applied_at, "BreakerOpen", said)
+    return _Verdict(cluster.applied_at, "Applied", ready="True")

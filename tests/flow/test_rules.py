@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from olympus.testing.cluster import eventually
+from tests.flow.support import cli, emit, incidents
 
 RULES = """
 apiVersion: olympus/v1
@@ -43,26 +41,6 @@ spec:
 """
 
 
-def incidents(olympus, query=""):
-    return olympus.get(f"/api/v1/incidents?{query}")["items"]
-
-
-def emit(olympus, type_="disk.full", **data):
-    return olympus.post("/api/v1/events", {"type": type_, "data": data})["id"]
-
-
-def cli(olympus, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", "olympus.cli.main", *words, "--state", str(olympus.state)],
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture
 def out():
     """What steps write to; an unprivileged user may, which pytest's folders do not allow."""
@@ -86,9 +64,9 @@ def becomes(olympus, state, within=30):
 
 def test_an_event_becomes_a_run_that_is_verified(olympus, out):
     push(olympus, out)
-    emit(olympus, path="/data", percent=10)
-    emit(olympus, path="/boot", percent=99)
-    event = emit(olympus, path="/data", percent=95)
+    emit(olympus, "disk.full", path="/data", percent=10)
+    emit(olympus, "disk.full", path="/boot", percent=99)
+    event = emit(olympus, "disk.full", path="/data", percent=95)
 
     incident = becomes(olympus, "resolved")
     assert (incident["rule"], incident["key"], incident["events"]) == ("disk-full", "/data", [event])
@@ -114,9 +92,9 @@ def test_an_event_becomes_a_run_that_is_verified(olympus, out):
 
 def test_what_comes_again_shows_that_it_did_not_help(olympus, out):
     push(olympus, out, within="1m")
-    emit(olympus, path="/data", percent=95)
+    emit(olympus, "disk.full", path="/data", percent=95)
     incident = becomes(olympus, "verifying")
-    again = emit(olympus, path="/data", percent=96)
+    again = emit(olympus, "disk.full", path="/data", percent=96)
     escalated = becomes(olympus, "escalated")
     assert escalated["id"] == incident["id"]
     assert again in escalated["events"]
@@ -132,7 +110,7 @@ def test_what_comes_again_shows_that_it_did_not_help(olympus, out):
 def test_a_kill_in_between_loses_nothing_and_starts_nothing_twice(olympus, out):
     push(olympus, out, within="3s")
     for path in ("/a", "/b", "/c"):
-        emit(olympus, path=path, percent=95)
+        emit(olympus, "disk.full", path=path, percent=95)
     eventually(lambda: len(incidents(olympus)) == 3, what="three incidents")
     olympus.kill()
     olympus.start()
