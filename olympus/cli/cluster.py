@@ -48,6 +48,11 @@ enable_script_checks       = false
 enable_local_script_checks = false
 disable_remote_exec        = true
 disable_update_check       = true
+
+# Olympus holds some twenty questions open; those of one that was killed count for up to a minute.
+limits {{
+  http_max_conns_per_client = 1000
+}}
 """
 
 _SERVER: Final = """\

@@ -9,12 +9,14 @@ import random
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from olympus.testing.cluster import OlympusProcess
+from olympus.testing.consul_agent import ConsulAgent
 from tests.flow.killed_runs import PIPELINE, check
 
 KILLS = int(os.environ.get("OLYMPUS_TEST_KILLS", "6"))
@@ -50,6 +52,17 @@ class Asking(threading.Thread):
                 self._begun[key] = answer.json["id"]
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 return
+
+
+@pytest.fixture(params=["embedded", pytest.param("consul", marks=pytest.mark.consul)])
+def hermes(request: pytest.FixtureRequest) -> Iterator[str]:
+    """As for other flows, but that a program is killed more often in a minute than Consul's default allows for."""
+    if request.param == "embedded":
+        yield "embedded"
+        return
+    settings = {"limits": {"http_max_conns_per_client": 1000}}
+    with ConsulAgent(request.getfixturevalue("consul_binary"), settings=settings) as agent:
+        yield f"consul://{agent.address}"
 
 
 @pytest.mark.slow
