@@ -351,11 +351,13 @@ class Engine:
             if rule.name not in self.rules:
                 gate = Gate(silenced=f"rule '{rule.name}' is gone")
         made = core.decide(before, fact, rule, gate or Gate(), now)
-        if made.state is None or made.state is before:
+        if made.state is None:
             return
         incident = made.state
-        self._changes.incidents[incident.id] = incident
-        self._keep(incident)
+        # What is only begun anew changes nothing, and is to be done all the same.
+        if incident is not before:
+            self._changes.incidents[incident.id] = incident
+            self._keep(incident)
         for effect in made.effects:
             if isinstance(effect, Spent):
                 self._spend(rule, incident, now, otherwise=effect.otherwise)

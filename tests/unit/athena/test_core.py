@@ -471,3 +471,12 @@ def test_a_leader_that_comes_while_one_was_asked_asks_anew():
     story.passes(0)
     story.look(value=True)
     assert story.state == "resolved"
+
+
+def test_a_leader_begins_anew_what_the_one_before_had_only_decided():
+    story = Story(guard=GUARD).rules()
+    story.login()
+    (decided,) = story.runs.values()
+    story.runs.clear()
+    story.restart()
+    assert story.runs == {decided.run: decided}
