@@ -13,7 +13,8 @@ from olympus.apollo.request import Request, json_answer, listed, paged
 from olympus.apollo.tokens import Tokens
 from olympus.hermes import keys
 from olympus.records.document import Document
-from olympus.records.status import shown_all, specs_status
+from olympus.records.status import shown_all
+from olympus.records.status.declared import specs_status
 from olympus.spec.duration import parse_duration
 from olympus.spec.expression import ExpressionError, compile_condition, compile_value
 

@@ -15,9 +15,9 @@ from olympus.hermes.kv import Kv
 from olympus.kernel.clock import Clock
 from olympus.kernel.events import Event
 from olympus.records.catalog import CatalogStore
+from olympus.records.cluster import Cluster
 from olympus.records.plan import Plan
 from olympus.records.run import Cause
-from olympus.records.status import Cluster
 
 
 @dataclass(frozen=True, slots=True)

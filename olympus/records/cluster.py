@@ -1,8 +1,10 @@
-"""Reads from Hermes what statuses are made of; few prefix scans, whatever the number of services."""
+"""What statuses are made of, read from Hermes; few prefix scans, whatever the number of services."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,19 +14,51 @@ from olympus.hermes import keys
 from olympus.hermes.kv import Entry, Kv
 from olympus.kernel.errors import Invalid
 from olympus.records.catalog import CatalogRoot
-from olympus.records.check import checks_of
+from olympus.records.check import CheckRecord, checks_of
 from olympus.records.desired import InstanceSpec, Refusal
-from olympus.records.hosts import Hosts
-from olympus.records.incident import rules_of
-from olympus.records.instance import instances_of
+from olympus.records.hosts import HostRecord, Hosts
+from olympus.records.incident import RuleRecord, rules_of
+from olympus.records.instance import Instance, instances_of
 from olympus.records.intents import Intent
 from olympus.records.offer import Outcome, SourceState
 from olympus.records.rollout import Rollout
 from olympus.records.seals import unsealed
-from olympus.records.status import Cluster
-from olympus.records.watch import watches_of
+from olympus.records.watch import WatchRecord, watches_of
 
 log = logging.getLogger("olympus.zeus")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All that statuses are made of.
+
+    told, seen: node → service → what the node was told, what it answered
+    checking:   node → the checks that it was told to make
+    checks:     node → check → how it stands there
+    watching:   node → the watches that it was told to keep
+    watches:    node → watch → how it fares there
+    rules:      how each rule fares
+    facts:      node → name → {value, source, at}
+    refusals:   node → why it does not take what it is told
+    """
+
+    revision: str
+    applied_at: datetime
+    now: datetime
+    hosts: Mapping[str, HostRecord] = field(default_factory=dict)
+    told: Mapping[str, Mapping[str, InstanceSpec]] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, Instance]] = field(default_factory=dict)
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
+    intents: Mapping[tuple[str, str], Intent] = field(default_factory=dict)
+    checking: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    checks: Mapping[str, Mapping[str, CheckRecord]] = field(default_factory=dict)
+    watching: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    watches: Mapping[str, Mapping[str, WatchRecord]] = field(default_factory=dict)
+    rules: Mapping[str, RuleRecord] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    source: SourceState | None = None
 
 
 async def read_cluster(kv: Kv, now: datetime) -> Cluster:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from olympus.hermes.kv import Kv
 from olympus.kernel.clock import Clock
 from olympus.records.catalog import CatalogStore
-from olympus.records.cluster import read_cluster
+from olympus.records.cluster import Cluster, read_cluster
 from olympus.records.hosts import Hosts
 from olympus.records.offer import Outcome
 from olympus.records.plan import Plan
-from olympus.records.status import Cluster
 from olympus.zeus.compile import Contents, compile_hosts, declaration
 from olympus.zeus.contents import contents, unsaved
 from olympus.zeus.model import World

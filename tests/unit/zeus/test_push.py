@@ -16,7 +16,7 @@ from olympus.records.desired import NodeDesired
 from olympus.records.instance import Instance
 from olympus.records.intents import ordered
 from olympus.records.seals import unsealed
-from olympus.records.status import specs_status
+from olympus.records.status.declared import specs_status
 from olympus.testing.git_http import git_server
 from olympus.testing.zeus import Clone, ZeusHere, specs_repository, zeus_here
 from olympus.zeus.source import Remote

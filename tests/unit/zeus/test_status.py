@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from olympus.records.cluster import Cluster
 from olympus.records.desired import InstanceSpec, ProcessRun
 from olympus.records.hosts import HostRecord
 from olympus.records.instance import Instance
 from olympus.records.intents import Intent
 from olympus.records.rollout import Rollout
-from olympus.records.status import Cluster, resource_status, shown_all
+from olympus.records.status import resource_status, shown_all
 from olympus.spec.catalog import Catalog, resource_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

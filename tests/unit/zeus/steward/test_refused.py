@@ -24,7 +24,7 @@ from olympus.records.desired import InstanceSpec, NodeDesired, ProcessRun, Refus
 from olympus.records.hosts import HostRecord, Hosts
 from olympus.records.instance import Instance
 from olympus.records.seals import Seals, split
-from olympus.records.status import node_status
+from olympus.records.status.node import node_status
 from olympus.testing.trust import author_of, seals_of, trust_of
 from olympus.zeus.steward.service import Steward
 
