@@ -60,6 +60,7 @@ def make_consul(consul_binary: str, tmp_path: Path) -> Iterator[Callable[..., Co
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for sign, needed in (
         ("no Consul", "a real Consul (make consul)"),
+        ("no Chromium", "a real Chromium (make browser)"),
         ("no hosts", "root, systemd, overlayfs and cgroup2"),
     ):
         skipped = [r for r in terminalreporter.stats.get("skipped", []) if sign in str(r.longrepr)]
