@@ -12,22 +12,23 @@ from typing import Final
 from olympus.actor import Actor, Decided
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import Delete, Kv, Put
+from olympus.hermes.kv import Delete, Kv
 from olympus.host.http_aiohttp import HttpClient
 from olympus.host.process import Identity, reap
 from olympus.host.users import default_user, resolve_user
 from olympus.kernel.clock import Clock
-from olympus.kernel.errors import HermesUnreachable, Invalid, NotFound, OlympusError, Refused
+from olympus.kernel.errors import OlympusError, Refused
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.blobs import load_blob
-from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired, Refusal
+from olympus.records.desired import BlobRef, InstanceSpec, NodeDesired
 from olympus.records.instance import Instance, instances_of
 from olympus.records.kept import Kept
 from olympus.records.news import News
 from olympus.records.seals import Seals
 from olympus.zeus.steward import checks, files
 from olympus.zeus.steward.core import decide
+from olympus.zeus.steward.elsewhere import healthy_elsewhere
 from olympus.zeus.steward.model import (
     Checked,
     DependenciesChanged,
@@ -51,6 +52,7 @@ from olympus.zeus.steward.model import (
     WriteFiles,
 )
 from olympus.zeus.steward.ports import Ended, Unit
+from olympus.zeus.steward.told import Told
 from olympus.zeus.steward.unit_process import ProcessUnit
 from olympus.zeus.steward.unit_systemd import SystemdUnit
 
@@ -59,7 +61,6 @@ log = logging.getLogger("olympus.zeus")
 Made = Decided[str, Supervised, StewardEffect]
 _CARE: Final = 5.0
 _DEPENDENCIES: Final = 1.0
-_RETRY: Final = 1.0
 
 
 class Steward:
@@ -76,10 +77,9 @@ class Steward:
         self._processes = ProcessUnit(state / "services")
         self._systemd = SystemdUnit(state / "services", self._blob)
         self._writing = asyncio.Lock()
-        self._seals = seals
-        self._kept = Kept(state / "steward.desired", node)
-        # Whether a refusal lies in Hermes; None: not known yet.
-        self._refuses: bool | None = None
+        self._told = Told(
+            kv, self._news, clock, node, seals=seals, kept=Kept(state / "steward.desired", node)
+        )
         self._desired = NodeDesired(node=node, epoch=0, revision="")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
@@ -106,49 +106,12 @@ class Steward:
             group.create_task(self._follow_dependencies())
 
     async def _follow(self) -> None:
-        async for snapshot in self._kv.watch(keys.desired(self._node)):
-            entry = next((e for e in snapshot.entries if e.key == keys.desired(self._node)), None)
-            taken = await self._believed(entry.value) if entry is not None else None
-            if taken is None and not self._adopted.is_set():
-                taken = self._kept.desired
-            if taken is not None:
-                await self._take(taken)
+        async for taken in self._told.follow():
+            # Until something better comes, what was taken before our restart holds.
+            desired = taken if taken is not None or self._adopted.is_set() else self._told.kept
+            if desired is not None:
+                await self._take(desired)
             self._adopted.set()
-
-    async def _believed(self, value: bytes) -> NodeDesired | None:
-        """What a controller signed for this node, and is not older than what was taken, also before a restart."""
-        while True:
-            try:
-                desired = await self._seals.opened(value)
-                self._kept.keep(desired)
-                if self._refuses is None:
-                    self._refuses = await self._kv.get(keys.refusal(self._node)) is not None
-                break
-            except HermesUnreachable:
-                await asyncio.sleep(_RETRY)
-            except (Refused, Invalid, NotFound) as why:
-                await self._refuse(str(why))
-                return None
-        if self._refuses:
-            await self._news.publish([], [Delete(keys.refusal(self._node))])
-            self._refuses = False
-        return desired
-
-    async def _refuse(self, reason: str) -> None:
-        log.warning("desired_state_refused", extra={"why": reason})
-        now = self._clock.now()
-        event = Event(
-            id=new_id(),
-            type="olympus.zeus.desired-refused",
-            source=f"olympus/zeus/{self._node}",
-            time=now,
-            data={"node": self._node, "reason": reason},
-            subject=self._node,
-            node=self._node,
-        )
-        refusal = Put(keys.refusal(self._node), Refusal(reason=reason, at=now).to_bytes())
-        await self._news.publish([event], [refusal])
-        self._refuses = True
 
     async def _take(self, desired: NodeDesired) -> None:
         self._desired = desired
@@ -393,27 +356,11 @@ class Steward:
             }
             if not waiting:
                 continue
-            elsewhere = await self._healthy_elsewhere(
-                {d for s in waiting.values() for d in s.spec.depends_on}
-            )
+            asked = {one for state in waiting.values() for one in state.spec.depends_on}
+            elsewhere = await healthy_elsewhere(self._kv, asked - self._actor.states().keys())
             for name, state in waiting.items():
                 if all(self._is_healthy(one) or one in elsewhere for one in state.spec.depends_on):
                     self._actor.tell(name, DependenciesChanged(True))
-
-    async def _healthy_elsewhere(self, services: set[str]) -> set[str]:
-        found: set[str] = set()
-        unknown = {one for one in services if self._actor.state(one) is None}
-        if unknown:
-            try:
-                entries = (await self._kv.scan(keys.INSTANCES)).entries
-            except OlympusError:
-                return found
-            wanted = [entry for entry in entries if entry.key.rpartition("/")[2] in unknown]
-            for instances in instances_of(wanted).values():
-                for service, instance in instances.items():
-                    if instance.state == "running" and instance.healthy is not False:
-                        found.add(service)
-        return found
 
     def _are_ready(self, services: Sequence[str]) -> bool:
         return all(self._is_healthy(one) for one in services)
