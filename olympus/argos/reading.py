@@ -151,7 +151,7 @@ class Reader:
             cutting = stop < 0 and not (whole and not data)
         chunks: list[Chunk] = []
         cut = 0
-        for start, end, is_cut in _spans(data):
+        for start, end, is_cut in spans(data):
             text = data[start:end]
             chunks.append(Chunk(self._stream, part.id, offset + start, text + b"\n" if is_cut else text))
             cut += is_cut
@@ -172,7 +172,7 @@ def _end_of(data: bytes) -> int:
     return data.rfind(b"\n") + 1
 
 
-def _spans(data: bytes) -> Iterator[tuple[int, int, bool]]:
+def spans(data: bytes) -> Iterator[tuple[int, int, bool]]:
     """Whole lines of at most LINE bytes: (start, end, whether the last one was cut)."""
     whole = _end_of(data)
     start = at = 0

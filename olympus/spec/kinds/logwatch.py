@@ -26,6 +26,8 @@ class Journal(Spec):
     units: list[Text] = Field(default_factory=list)
 
 
+GroupType: TypeAlias = Literal["ip", "int", "float", "user", "host", "word", "port", "path"]
+
 Listen: TypeAlias = Annotated[
     str,
     formed(r"^(udp|tcp|tls)://.+:\d{1,5}$", "is no address: write udp://0.0.0.0:5514, or tcp:// or tls://"),
@@ -97,9 +99,7 @@ class Match(Spec):
     name: Name
     pattern: Text | None = None
     absent: Absent | None = None
-    types: dict[Identifier, Literal["ip", "int", "float", "user", "host", "word", "port", "path"]] = Field(
-        default_factory=dict
-    )
+    types: dict[Identifier, GroupType] = Field(default_factory=dict)
     severity: Literal["debug", "info", "warning", "error", "critical"] = "info"
     threshold: Threshold | None = None
     suppress: Duration | None = None
