@@ -26,6 +26,7 @@ from olympus.records.catalog import CatalogStore
 from olympus.records.check import checks_of, standing
 from olympus.records.cluster import read_cluster
 from olympus.records.incident import Incident
+from olympus.records.inventory import asset_of
 from olympus.records.run import Cause, Run
 from olympus.records.status import shown, shown_all
 from olympus.records.watch import watches_of
@@ -108,9 +109,9 @@ class KnowledgeAnswered:
             raise NotFound("notes and their search are not there yet")
         root = await self._catalogs.root()
         catalog = await self._catalogs.load(root) if root is not None else None
-        found = catalog.get("Asset", str(name)) if catalog is not None else None
+        found = asset_of(catalog, str(name)) if catalog is not None else None
         if found is None:
-            raise NotFound(f"there is no Asset '{name}'")
+            raise NotFound(f"there is no Asset '{name}', and none whose fields.addresses have it")
         spec: dict[str, Any] = found.spec.to_json()
         return spec
 

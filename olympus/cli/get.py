@@ -68,6 +68,7 @@ _COLUMN = {
     "schedules": "WHEN",
     "pipelines": "STEPS",
     "webhooks": "PIPELINE",
+    "assets": "OWNER",
 }
 
 
@@ -83,6 +84,8 @@ def _detail(kind: str, item: dict[str, Any]) -> str:
         )
     if kind == "pipelines":
         return ", ".join(step["name"] for step in spec["steps"])
+    if kind == "assets":
+        return str(spec.get("owner") or "none")
     return str(spec.get("pipeline", "")) if kind == "webhooks" else ""
 
 

@@ -58,8 +58,9 @@ def _tell(item: dict[str, Any]) -> None:
     for one in item["decisions"]:
         said = f"{one['clause']}: {json.dumps(one['value'], ensure_ascii=False)}"
         print(f"{one['at']}  {visible(said)}" + (f", {visible(one['because'])}" if one["because"] else ""))
+    unknown = "the last resort" if item["state"] == "escalated" else "not verified yet"
     for one in item["attempts"]:
-        verified = {True: "it helped", False: "it did not help", None: "not verified yet"}[one["verified"]]
+        verified = {True: "it helped", False: "it did not help", None: unknown}[one["verified"]]
         print(f"remedy      {one['pipeline']}, run {one['run']} {one['state'] or 'under way'}: {verified}")
     if item["acked"]:
         print(f"acked       by {visible(item['acked']['by'])} at {item['acked']['at']}")
