@@ -11,17 +11,18 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from olympus import __version__
-from olympus.answers import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
+from olympus.answers.apollo import Logs, Repositories, Runs
+from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.apollo.http_quart import App
 from olympus.apollo.peers import Peers
-from olympus.apollo.ports import GitCall, StartedRun, Surroundings
+from olympus.apollo.ports import Surroundings
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
 from olympus.argos.ask import Answering, LinesOfNodes
@@ -36,13 +37,12 @@ from olympus.chronos.service import Chronos
 from olympus.config import Address, Settings
 from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.execute_process import Tools
-from olympus.hephaestus.model import Approved
 from olympus.hephaestus.secrets import SecretReader
 from olympus.hephaestus.service import ROLE as HEPHAESTUS
 from olympus.hephaestus.service import Hephaestus
 from olympus.hephaestus.signer import OrderSigner
 from olympus.hephaestus.specs_catalog import CatalogSpecs
-from olympus.hephaestus.starts import Asked, Means, Starts
+from olympus.hephaestus.starts import Means, Starts
 from olympus.hephaestus.worker import Worker
 from olympus.hephaestus.workspace import Workspaces, base_folder
 from olympus.hermes.bus import Bus
@@ -56,12 +56,10 @@ from olympus.host.http_aiohttp import HttpClient
 from olympus.host.process import become_subreaper, keep_descriptors
 from olympus.host.signing_ed25519 import PrivateKey
 from olympus.kernel.clock import Clock, SystemClock
-from olympus.kernel.errors import NotFound, OlympusError
-from olympus.kernel.events import Event
+from olympus.kernel.errors import OlympusError
 from olympus.records.blobs import load_blob
 from olympus.records.catalog import CatalogStore
 from olympus.records.desired import BlobRef
-from olympus.records.run import Cause
 from olympus.records.seals import Seals
 from olympus.zeus.api import Zeus
 from olympus.zeus.controller import ROLE as ZEUS
@@ -69,11 +67,9 @@ from olympus.zeus.controller import Controller
 from olympus.zeus.hooks import write_hooks
 from olympus.zeus.push_socket import push_socket
 from olympus.zeus.repo_git import SpecRepository
-from olympus.zeus.smart_http import GitRequest, serve_git
 from olympus.zeus.source import Remote, SpecSource
 from olympus.zeus.steward.facts import register_facts
 from olympus.zeus.steward.service import Steward
-from olympus.zeus.steward.unit_process import ProcessUnit
 
 log = logging.getLogger("olympus.boot")
 
@@ -306,11 +302,11 @@ class House:
             clock=self._clock,
             node=settings.node,
             catalogs=self._catalogs,
-            runs=_Runs(self._starts),
+            runs=Runs(self._starts),
             zeus=Zeus(self._kv, self._catalogs, source, self._clock),
-            logs=_Logs(settings.state),
+            logs=Logs(settings.state),
             peers=peers,
-            git=_Git({"specs": settings.state / "specs.git"}),
+            git=Repositories({"specs": settings.state / "specs.git"}),
             secrets=self._secrets,
             upcoming=self._chronos.upcoming,
             ready=self._waits_for,
@@ -357,89 +353,6 @@ class House:
 
     async def _blob(self, ref: BlobRef) -> bytes:
         return await load_blob(self._kv, ref)
-
-
-class _Runs:
-    """Hephaestus, as Apollo asks it."""
-
-    def __init__(self, starts: Starts) -> None:
-        self._starts = starts
-
-    async def start(
-        self,
-        pipeline: str,
-        params: Mapping[str, Any],
-        cause: Cause,
-        *,
-        idempotency_key: str | None = None,
-        event: Event | None = None,
-    ) -> StartedRun:
-        asked = Asked(pipeline, params, cause=cause, event=event)
-        started = await self._starts.start(asked, idempotency_key=idempotency_key)
-        return StartedRun(started.id, started.created)
-
-    async def cancel(self, run: str, by: str) -> None:
-        await self._starts.cancel(run, by)
-
-    async def retry(self, run: str, by: str) -> None:
-        await self._starts.retry(run, by)
-
-    async def approve(self, run: str, step: str, *, role: str, by: str, approved: bool) -> None:
-        await self._starts.approve(run, Approved(step=step, by=by, role=role, yes=approved))
-
-
-class _Logs:
-    """What is written on this node."""
-
-    def __init__(self, state: Path) -> None:
-        self._runs = state / "runs"
-        self._services = ProcessUnit(state / "services")
-        self._folder = state / "services"
-
-    def steps(self, run: str) -> Sequence[tuple[str, str, int, Path]]:
-        found = []
-        for file in (self._runs / run).glob("*.log") if run.isalnum() else ():
-            step, _, rest = file.name.removesuffix(".log").partition(".")
-            node, _, attempt = rest.rpartition(".")
-            found.append((file.stat().st_ctime_ns, (step, node, int(attempt), file)))
-        begun = {file: _begun(file) for _, (_, _, _, file) in found}
-        return [one for _, one in sorted(found, key=lambda pair: begun[pair[1][3]])]
-
-    def service(self, name: str, tail: int | None) -> bytes | None:
-        if not (self._folder / name).is_dir():
-            return None
-        return self._services.output(name).read(tail)
-
-    def service_from(self, name: str, offset: int | None) -> tuple[bytes, int]:
-        output = self._services.output(name)
-        return (b"", output.end()) if offset is None else output.read_from(offset)
-
-
-def _begun(log_file: Path) -> int:
-    """When an attempt began: its record is written once or twice, before and after the start."""
-    record = log_file.with_name(log_file.name.removesuffix(".log") + ".json")
-    try:
-        return record.stat().st_mtime_ns
-    except FileNotFoundError:
-        return log_file.stat().st_mtime_ns
-
-
-class _Git:
-    """The repositories that are served over HTTP."""
-
-    def __init__(self, repositories: Mapping[str, Path]) -> None:
-        self._repositories = repositories
-
-    def pushes(self, call: GitCall) -> bool:
-        return self._request(call).pushes
-
-    def serve(self, call: GitCall, body: AsyncIterator[bytes]) -> AbstractAsyncContextManager[Any]:
-        if call.repository not in self._repositories:
-            raise NotFound(f"there is no repository {call.repository}.git")
-        return serve_git(self._repositories[call.repository], self._request(call), body)
-
-    def _request(self, call: GitCall) -> GitRequest:
-        return GitRequest(call.method, call.path, call.query, call.headers, call.user, call.address)
 
 
 def _author(settings: Settings) -> Author:
