@@ -18,6 +18,7 @@ from olympus.hermes.segments import (
     Segment,
     as_decoded,
     head_bytes,
+    packed,
     read_head,
     segment_bytes,
 )
@@ -142,10 +143,11 @@ class Appender:
         head, version = await self.own_head()
         now = self._clock.now()
         raw = segment_bytes(now, head.bytes, encoded)
-        after = Head(head.first, head.next + 1, head.bytes + len(raw))
+        stored = packed(raw)
+        after = Head(head.first, head.next + 1, head.bytes + len(stored))
         value = head_bytes(after, raw)
         segment = Segment(now, head.bytes, as_decoded(events, encoded))
-        own: list[Op] = [Cas(key, value, version), Put(keys.segment(self._publisher, head.next), raw)]
+        own: list[Op] = [Cas(key, value, version), Put(keys.segment(self._publisher, head.next), stored)]
         writing = Writing(value, after, segment, whole=len(raw) <= MAX_INLINE)
         self._own = None
         self._heads.begin(writing)

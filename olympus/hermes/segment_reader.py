@@ -9,7 +9,7 @@ from typing import Final
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Kv
-from olympus.hermes.segments import Head, Segment, read_segment
+from olympus.hermes.segments import Head, Segment, read_segment, unpacked
 from olympus.kernel.errors import Invalid
 
 log = logging.getLogger("olympus.hermes")
@@ -44,11 +44,15 @@ class SegmentReader:
         return await asyncio.gather(*(self.get(publisher, number, head) for number in numbers))
 
     async def raw(self, publisher: str, number: int) -> bytes | None:
-        """As it lies in the store."""
+        """As JSON. None where it is not there, or is no segment."""
         # The embedded store answers without giving way: who reads much must let others live.
         await asyncio.sleep(0)
         entry = await self._kv.get(keys.segment(publisher, number))
-        return entry.value if entry else None
+        try:
+            return unpacked(entry.value) if entry else None
+        except Invalid as error:
+            log.warning("segment_not_read", extra={"of": publisher, "why": str(error)})
+            return None
 
     def remember(self, publisher: str, number: int, segment: Segment) -> None:
         self._cache[publisher, number] = segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from olympus.hermes.kv import MAX_BODY
 from olympus.kernel.clock import parse_rfc3339, rfc3339
 from olympus.kernel.errors import Invalid
 from olympus.kernel.events import Event
@@ -104,6 +106,25 @@ def _is_plain(value: Any) -> bool:
 def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:
     """A segment around what `encode_events` made, which is not encoded twice."""
     return b'{"time":"%s","offset":%d,"events":%s}' % (rfc3339(time).encode(), offset, events)
+
+
+def packed(segment: bytes) -> bytes:
+    """As it is stored. Events repeat themselves: packing a large segment costs less than sending it whole."""
+    return zlib.compress(segment, 1) if len(segment) > MAX_INLINE else segment
+
+
+def unpacked(stored: bytes) -> bytes:
+    """What `packed` was given. Raises Invalid, also where it would be larger than any segment of ours."""
+    if stored.startswith(b"{"):
+        return stored
+    unpacking = zlib.decompressobj()
+    try:
+        segment = unpacking.decompress(stored, MAX_BODY)
+    except zlib.error as exc:
+        raise Invalid(f"not a segment: {exc}") from exc
+    if not unpacking.eof:
+        raise Invalid(f"not a segment: it is cut, or holds more than {MAX_BODY} bytes")
+    return segment
 
 
 def read_segment(raw: bytes) -> Segment:
