@@ -22,6 +22,7 @@ from olympus.spec.catalog import Resource
 _LATELY: Final = timedelta(days=7)
 _LOOKED_AT: Final = 1_000
 _TOLD: Final = 10
+_OF_INCIDENTS: Final = ("olympus.athena.*",)
 _OF_SERVICES: Final = ("olympus.zeus.service-*", "olympus.zeus.healed")
 _OF_SCHEDULES: Final = (
     "olympus.chronos.fired",
@@ -53,11 +54,14 @@ class Explain:
         run = Run.from_bytes(entry.value)
         # What began it is caused by what asked for it: the chain goes on through runs.
         chain = await self._causes(run.begun or run.cause.event)
+        if run.cause.kind == "incident":
+            chain += await self._lately(_OF_INCIDENTS, lambda data: data.get("incident") == run.cause.name)
         if run.begun is not None:
             chain += await self._lately(
                 ("olympus.hephaestus.step-finished", "olympus.hephaestus.run-finished"),
                 lambda data: data.get("run") == run.id,
             )
+        chain.sort(key=lambda event: event.time)
         return story_of_run(run, chain)
 
     async def _causes(self, event_id: str | None) -> list[Event]:

@@ -69,6 +69,7 @@ _COLUMN = {
     "pipelines": "STEPS",
     "webhooks": "PIPELINE",
     "assets": "OWNER",
+    "rules": "OUTCOMES",
 }
 
 
@@ -84,6 +85,9 @@ def _detail(kind: str, item: dict[str, Any]) -> str:
         )
     if kind == "pipelines":
         return ", ".join(step["name"] for step in spec["steps"])
+    if kind == "rules":
+        outcomes = status.get("outcomes") or {}
+        return ", ".join(f"{count} {name}" for name, count in outcomes.items()) or "none yet"
     if kind == "assets":
         return str(spec.get("owner") or "none")
     return str(spec.get("pipeline", "")) if kind == "webhooks" else ""

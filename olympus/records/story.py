@@ -181,6 +181,10 @@ def _service(word: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda d: f"service '{d['service']}' {word} on {d['node']}{_because(_brief(d['reason']))}"
 
 
+def _incident(data: Mapping[str, Any]) -> str:
+    return f"incident {data['incident']} of rule '{data['rule']}'"
+
+
 _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "olympus.zeus.applied": lambda d: f"commit {str(d['revision'])[:7]} of {d['author']} was applied",
     "olympus.zeus.refused": lambda d: f"commit {str(d['revision'])[:7]} of {d['author']} was refused",
@@ -207,4 +211,12 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
         f"pipeline '{d['pipeline']}' of schedule '{d['schedule']}' did not succeed within {d['within']}"
     ),
     "olympus.apollo.webhook-received": lambda d: f"webhook '{d['name']}' was called",
+    "olympus.athena.incident-opened": lambda d: f"{_incident(d)} was opened",
+    "olympus.athena.decided": lambda d: (
+        f"{_incident(d)}: {d['remedy'] or 'no remedy'} was decided on{_because(_brief(d['because']))}"
+    ),
+    "olympus.athena.resolved": lambda d: (
+        f"{_incident(d)} is resolved{f' by {r}' if (r := d['remedy']) else ''}"
+    ),
+    "olympus.athena.escalated": lambda d: f"{_incident(d)} needs a person{_because(_brief(d['because']))}",
 }
