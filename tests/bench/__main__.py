@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, one after the other; `python -m tests.bench hermes` for one."""
+"""`make bench`: every measurement, one after the other, then all aims; `python -m tests.bench hermes` for one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import platform
 import sys
 from pathlib import Path
 
+from tests.bench.aims import Aim, table
+
 
 def main(wanted: list[str]) -> int:
     names = sorted(file.stem.removeprefix("bench_") for file in Path(__file__).parent.glob("bench_*.py"))
@@ -16,9 +18,11 @@ def main(wanted: list[str]) -> int:
         print(f"no such measurement: {sorted(unknown)}; there are {names}", file=sys.stderr)
         return 2
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    aims: list[Aim] = []
     for name in wanted or names:
         print(f"\n== {name}", flush=True)
-        importlib.import_module(f"tests.bench.bench_{name}").main()
+        aims += importlib.import_module(f"tests.bench.bench_{name}").main() or ()
+    print(f"\n{table(aims)}")
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from olympus.testing.cluster import OlympusProcess, eventually
+from tests.bench.aims import Aim
 from tests.bench.bench_idle import cpu_of, version_of
 
 SECONDS = 60
@@ -48,7 +49,7 @@ def share(olympus: OlympusProcess) -> tuple[float, int]:
     return (cpu_of(pid, children=True) - cpu) / SECONDS, version_of(olympus.state) - writes
 
 
-def main() -> None:
+def main() -> list[Aim]:
     with tempfile.TemporaryDirectory() as folder:
         olympus = OlympusProcess(Path(folder) / "state", node="local")
         olympus.start()
@@ -64,6 +65,10 @@ def main() -> None:
         )
         olympus.push({}, "-o", "prune=confirm")
         olympus.stop()
+    return [
+        Aim(f"{MANY} checks a minute: CPU", (with_checks - before) * 100, "% of a core", 1),
+        Aim(f"{MANY} checks a minute: writes to Hermes", writes, "", 0),
+    ]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from olympus.kernel.clock import SystemClock, parse_rfc3339
 from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.spec.catalog import Catalog, Resource, resource_of
+from tests.bench.aims import Aim
 
 CLOCK = SystemClock()
 COUNT = 10_000
@@ -63,7 +64,7 @@ async def _play(resources: list[Resource], wanted: int) -> list[tuple[float, flo
         return found
 
 
-def main() -> None:
+def main() -> list[Aim]:
     begun = time.perf_counter()
     spread = [
         schedule(f"s{i}", at=(CLOCK.now() + timedelta(seconds=12 + i / 1000)).isoformat())
@@ -77,3 +78,7 @@ def main() -> None:
     last = max(known for _, known in together)
     print(f"{COUNT} due at once: all told after {last:.2f} s (aim 0.5 s), {COUNT / last:,.0f} a second")
     print(f"({time.perf_counter() - begun:.0f} s in all)")
+    return [
+        Aim("10,000 schedules: late by, p99", p99, "ms", 2),
+        Aim("10,000 due at once: all are told after", last, "s", 0.5),
+    ]

@@ -27,12 +27,14 @@ from olympus.kernel.clock import SystemClock
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.testing.consul_agent import ConsulAgent, find_consul
+from tests.bench.aims import Aim
 
 CLOCK = SystemClock()
 LATENCIES = 500
 # Calls of `publish` under way at once in the sustained rate, each of 1,000 events.
 UNDER_WAY = 4
 RATE_EVENTS = 100_000
+ROUNDS = 3
 
 
 def event(size: int = 60) -> Event:
@@ -155,46 +157,55 @@ async def raw_rate(url: str) -> float:
     return count * 1000 / (time.perf_counter() - begun)
 
 
-def _line(what: str, seconds: list[float], per_second: float, *ratios: str) -> None:
-    p50, p99 = statistics.median(seconds), sorted(seconds)[int(len(seconds) * 0.99)]
-    print(
-        f"{what:<22} p50 {p50 * 1e3:6.2f} ms  p99 {p99 * 1e3:6.2f} ms  {per_second:9,.0f} events/s  {'  '.join(ratios)}"
-    )
+def _line(what: str, latency: float, per_second: float) -> None:
+    print(f"{what:<22} p50 {latency * 1e3:6.2f} ms  {per_second:9,.0f} events/s", flush=True)
 
 
-async def _measure() -> None:
+async def _measure() -> list[Aim]:
     with tempfile.TemporaryDirectory() as folder:
         kv = EmbeddedKv.open(Path(folder) / "hermes.db", CLOCK)
         found, per_second = await within(kv)
-        _line("embedded", found, per_second, "(aim p50 < 0.5 ms)")
+        latency = statistics.median(found)
+        _line("embedded", latency, per_second)
         await kv.close()
+    aims = [Aim("embedded: publish → delivered, p50", latency * 1e3, "ms", 0.5)]
     binary = find_consul()
     if binary is None:
         print("Consul is not here: make consul")
-        return
+        return aims
     with ConsulAgent(binary) as agent:
-        url = f"http://{agent.address}"
-        raw, raw_per_second = await raw_latency(url), await raw_rate(url)
-        _line("raw HTTP, dev server", raw, raw_per_second)
-        kv = await open_consul(ConsulAddress("127.0.0.1", agent.port))
-        for what, measured in (
-            ("bus, own subscriber", await within(kv)),
-            ("bus, other program", await across(kv, agent.port)),
+        return aims + await _beside_raw(agent)
+
+
+async def _beside_raw(agent: ConsulAgent) -> list[Aim]:
+    """Each round measures all of them, so that what else the machine does falls on all; medians count."""
+    url = f"http://{agent.address}"
+    kv = await open_consul(ConsulAddress("127.0.0.1", agent.port))
+    rounds: dict[str, list[tuple[float, float]]] = {"raw HTTP": [], "own subscriber": [], "other program": []}
+    for _ in range(ROUNDS):
+        raw = await raw_latency(url), await raw_rate(url)
+        for (what, results), (found, per_second) in zip(
+            rounds.items(), (raw, await within(kv), await across(kv, agent.port)), strict=True
         ):
-            found, per_second = measured
-            slower = statistics.median(found) / statistics.median(raw)
-            _line(
-                what,
-                found,
-                per_second,
-                f"{slower:.2f} × raw (aim ≤ 1.5)",
-                f"{per_second / raw_per_second:.0%} of raw (aim ≥ 40 %)",
-            )
-        await kv.close()
+            results.append((statistics.median(found), per_second))
+            _line(what, *results[-1])
+    await kv.close()
+    medians = {
+        what: (statistics.median(one for one, _ in results), statistics.median(one for _, one in results))
+        for what, results in rounds.items()
+    }
+    raw_p50, raw_per_second = medians.pop("raw HTTP")
+    aims = []
+    for what, (p50, per_second) in medians.items():
+        aims += [
+            Aim(f"Consul, {what}: p50 beside put → wake", p50 * 1e3, "ms", 1.5, raw_p50 * 1e3),
+            Aim(f"Consul, {what}: rate", per_second, "/s", 0.4, raw_per_second, at_least=True),
+        ]
+    return aims
 
 
-def main() -> None:
-    asyncio.run(_measure())
+def main() -> list[Aim]:
+    return asyncio.run(_measure())
 
 
 if __name__ == "__main__":

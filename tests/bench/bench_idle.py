@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from olympus.testing.cluster import OlympusProcess
+from tests.bench.aims import Aim
 from tests.flow.support import REPOSITORY
 
 SECONDS = 60
@@ -26,7 +27,7 @@ def cpu_of(pid: int, *, children: bool = False) -> float:
     return sum(map(int, fields[11 : 15 if children else 13])) / os.sysconf("SC_CLK_TCK")
 
 
-def main() -> None:
+def main() -> list[Aim]:
     with tempfile.TemporaryDirectory() as folder:
         olympus = OlympusProcess(
             Path(folder) / "state", node="local", args=("--specs", str(REPOSITORY / "specs"))
@@ -45,9 +46,15 @@ def main() -> None:
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
         print(f"ready after {ready:.2f} s")
         print(f"idle for {SECONDS} s: {share:.2%} of a core (aim < 1 %), {resident:.0f} MB (aim < 100)")
-        print(f"writes to Hermes: {version_of(olympus.state) - writes} (aim 0)")
+        wrote = version_of(olympus.state) - writes
+        print(f"writes to Hermes: {wrote} (aim 0)")
         olympus.push({}, "-o", "prune=confirm")
         olympus.stop()
+    return [
+        Aim("idle: memory", resident, "MB", 100),
+        Aim("idle: CPU", share * 100, "% of a core", 1),
+        Aim("idle: writes to Hermes in a minute", wrote, "", 0),
+    ]
 
 
 if __name__ == "__main__":

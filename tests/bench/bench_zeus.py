@@ -12,21 +12,26 @@ from pathlib import Path
 from olympus.hermes import keys
 from olympus.records.seals import unsealed
 from olympus.testing.zeus import ZeusHere, zeus_here
+from tests.bench.aims import Aim
 
 SERVICES = 1000
 NODES = 100
 PUSHES = 20
 
 
-def main() -> None:
-    asyncio.run(_main())
+def main() -> list[Aim]:
+    return asyncio.run(_main())
 
 
-async def _main() -> None:
+async def _main() -> list[Aim]:
     with tempfile.TemporaryDirectory() as scratch:
-        await _pushes(Path(scratch))
+        applied = await _pushes(Path(scratch))
     with tempfile.TemporaryDirectory() as scratch:
-        await _thousand(Path(scratch))
+        written = await _thousand(Path(scratch))
+    return [
+        Aim("push → applied, p50", applied, "s", 1),
+        Aim(f"{SERVICES} services on {NODES} nodes: planned and written", written, "s", 5),
+    ]
 
 
 def _git(clone: Path, *arguments: str) -> str:
@@ -47,7 +52,7 @@ def _service(number: int, argument: str) -> str:
     )
 
 
-async def _pushes(scratch: Path) -> None:
+async def _pushes(scratch: Path) -> float:
     bare = scratch / "bare.git"
     clone = scratch / "clone"
     clone.mkdir()
@@ -64,6 +69,7 @@ async def _pushes(scratch: Path) -> None:
     p50, reference = statistics.median(applied), statistics.median(plain)
     print(f"push -> applied        p50 {p50 * 1000:7.1f} ms   max {max(applied) * 1000:7.1f} ms")
     print(f"git push alone         p50 {reference * 1000:7.1f} ms   (a bare repository without Olympus)")
+    return p50
 
 
 async def _timed(clone: Path, to: Path) -> float:
@@ -75,7 +81,7 @@ async def _timed(clone: Path, to: Path) -> float:
     return took
 
 
-async def _thousand(scratch: Path) -> None:
+async def _thousand(scratch: Path) -> float:
     clone = scratch / "clone"
     clone.mkdir()
     _git(clone, "init", "-q", "-b", "main")
@@ -83,7 +89,7 @@ async def _thousand(scratch: Path) -> None:
     async with zeus_here(scratch / "state", nodes=nodes) as here:
         await _pushed(clone, here, "10", "first commit")
         await _pushed(clone, here, "10", "same again")
-        await _pushed(clone, here, "20", "all changed")
+        changed = await _pushed(clone, here, "20", "all changed")
         placed = 0
         for node in nodes:
             entry = await here.kv.get(keys.desired(node))
@@ -91,9 +97,10 @@ async def _thousand(scratch: Path) -> None:
                 placed += len((await unsealed(here.kv, entry.value)).instances)
         if placed != SERVICES:
             raise SystemExit(f"{placed} of {SERVICES} instances were written")
+    return changed
 
 
-async def _pushed(clone: Path, here: ZeusHere, argument: str, what: str) -> None:
+async def _pushed(clone: Path, here: ZeusHere, argument: str, what: str) -> float:
     for number in range(SERVICES):
         (clone / f"s{number}.yaml").write_text(_service(number, argument))
     _git(clone, "add", "-A")
@@ -111,6 +118,7 @@ async def _pushed(clone: Path, here: ZeusHere, argument: str, what: str) -> None
         f"{SERVICES} services, {NODES} nodes: {what:13} push -> applied {pushed:5.2f} s, "
         f"planned and written anew {again:5.2f} s"
     )
+    return pushed
 
 
 if __name__ == "__main__":
