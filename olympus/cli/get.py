@@ -113,6 +113,10 @@ def describe(args: argparse.Namespace) -> int:
                 f"instance    {one['node']}: {one['state']}, pid {visible(one['pid'])}, "
                 f"{one['restarts']} restarts, since {one['since']}  {visible(said)}"
             )
+        if item["kind"] == "Rule":
+            print(f"outcomes    {_detail('rules', item)}")
+        for name, fared in (item["status"].get("remedies") or {}).items():
+            print(f"remedy      {name}: started {fared['tried']} times, helped {fared['verified']} times")
         for name, fact in (item["status"].get("facts") or {}).items():
             print(f"fact        {name} = {visible(fact['value'])} ({fact['source']}, {fact['at']})")
         print(

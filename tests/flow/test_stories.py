@@ -161,6 +161,8 @@ def test_self_healing_web(olympus, place):
         "hephaestus.run-finished",
     ]
     assert chain[3]["says"].endswith("needs a person: 1 remedy did not help, there are no more")
+    said = cli(olympus, "describe", "rule", "heal-web")
+    assert f"remedy      restart-web: started {had + 2} times, helped {had + 1} times" in said
     said = cli(olympus, "describe", "incident", escalated["id"])
     assert "verify until check front-page state passing: false, check front-page: failing on n1" in said
     assert "succeeded: the last resort" in said
