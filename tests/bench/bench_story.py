@@ -16,6 +16,7 @@ from pathlib import Path
 
 from olympus.testing.cluster import OlympusProcess, eventually
 from olympus.testing.consul_agent import ConsulAgent, find_consul
+from tests.bench.aims import Aim
 
 LINES = 60
 """In a minute: of more, the breaker of the rule would open, at 100 runs."""
@@ -59,6 +60,9 @@ ASK = """
     lines: {argos: {node: "${{ event.node }}", contains: "${{ event.data.groups.ip }}"}}
   when: not_null(answers.whose.type, 'nobody') == 'nobody'
 """
+
+
+KINDS = {"no-questions": "", "two-questions": ASK}
 
 
 def attack(log: Path, number: int) -> float:
@@ -121,25 +125,32 @@ def shell(folder: Path) -> list[float]:
         loop.wait()
 
 
-def told(what: str, found: list[float]) -> None:
+def told(what: str, found: list[float]) -> float:
+    """The median, printed."""
     ordered = sorted(found)
-    print(f"{what:<34} p50 {statistics.median(ordered):6.1f} ms  p95 {ordered[int(LINES * 0.95)]:6.1f} ms")
+    median = statistics.median(ordered)
+    print(f"{what:<34} p50 {median:6.1f} ms  p95 {ordered[int(LINES * 0.95)]:6.1f} ms", flush=True)
+    return median
 
 
-def main() -> None:
+def main() -> list[Aim]:
+    aims = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         told("tail -F | while read; do date", shell(folder))
-        told("embedded, no questions (aim 50)", olympus(folder / "plain", "embedded", ""))
-        told("embedded, two questions (aim 50)", olympus(folder / "asking", "embedded", ASK))
+        for what, ask in KINDS.items():
+            found = told(f"embedded, {what}", olympus(folder / f"embedded-{what}", "embedded", ask))
+            aims.append(Aim(f"log line → first step, embedded, {what}", found, "ms", 50))
         binary = find_consul()
         if binary is None:
             print("Consul is not here: make consul")
-            return
-        for what, ask in (("no questions", ""), ("two questions", ASK)):
+            return aims
+        for what, ask in KINDS.items():
             with ConsulAgent(binary) as agent:
-                address = f"consul://{agent.address}"
-                told(f"Consul, {what} (aim 80)", olympus(folder / what.replace(" ", ""), address, ask))
+                state = folder / f"consul-{what}"
+                found = told(f"Consul, {what}", olympus(state, f"consul://{agent.address}", ask))
+            aims.append(Aim(f"log line → first step, Consul, {what}", found, "ms", 80))
+    return aims
 
 
 if __name__ == "__main__":
