@@ -214,6 +214,11 @@ class Engine:
                 changes.windows[rule, key] = windows.window_to_json(window, correlator.shape)
         return changes
 
+    def take_incidents(self) -> Mapping[str, Incident]:
+        """Of what has changed only these, where nothing is stored."""
+        changes, self._changes = self._changes, Changes()
+        return changes.incidents
+
     def take_effects(self) -> list[Doing]:
         """In order; after the changes are stored."""
         doing, self._doing = self._doing, []

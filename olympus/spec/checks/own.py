@@ -66,7 +66,7 @@ def _rule(subject: Subject) -> Iterator[Problem]:
 def _rule_test(subject: Subject) -> Iterator[Problem]:
     raw = subject.spec
     for index, given in enumerate(raw["given"]):
-        known = event_fields(given["event"])
+        known = event_fields(given.get("event"))
         for name in given.get("data") or ():
             if known and name not in known:
                 hint = did_you_mean(name, known) or f": it has {', '.join(known)}"

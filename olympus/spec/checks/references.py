@@ -140,10 +140,12 @@ def _rule_test(subject: Subject, whole: Whole) -> Iterator[Problem]:
     rule = whole.catalog.get("Rule", subject.spec["rule"])
     if rule is not None:
         asked = rule.spec.ask
-        for name in subject.spec.get("answers") or ():
+        given = [*found(subject.spec, ("answers", "*")), *found(subject.spec, ("given", "*", "answers", "*"))]
+        for path, _ in given:
+            name = str(path[-1])
             if name not in asked:
                 message = f"rule '{rule.name}' does not ask for '{name}'{did_you_mean(name, asked)}"
-                yield Problem(("spec", "answers", name), message, at_key=True)
+                yield Problem(path, message, at_key=True)
     for path, expected in (*found(subject.spec, ("expect", "*")), *found(subject.spec, ("never", "*"))):
         pipeline = whole.catalog.get("Pipeline", expected.get("run", ""))
         params: dict[str, Any] = (

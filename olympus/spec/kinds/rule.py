@@ -202,10 +202,20 @@ class RuleSpec(Spec):
 
 
 class Given(Spec):
+    """Exactly one of event and answers: something happens, or from now on questions are answered so."""
+
+    ONE_OF: ClassVar = ("event", "answers")
+
     at: Duration
-    event: EventType
+    event: EventType | None = None
     node: Text | None = None
     data: dict[str, Any] = Field(default_factory=dict)
+    answers: dict[Identifier, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, self.ONE_OF, "what is given")
+        return self
 
 
 class Expected(Spec):
