@@ -20,6 +20,7 @@ from typing import Any, Final
 from olympus import __version__
 from olympus.answers.apollo import Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
+from olympus.answers.zeus import RulesJudged
 from olympus.apollo.http_quart import App
 from olympus.apollo.peers import Peers
 from olympus.apollo.ports import Surroundings
@@ -228,7 +229,9 @@ class House:
         )
         write_hooks(repository.path, settings.state)
         remote = Remote(settings.repo) if settings.repo else None
-        return SpecSource(self._kv, self.bus, self._catalogs, repository, self._clock, remote=remote)
+        return SpecSource(
+            self._kv, self.bus, self._catalogs, repository, self._clock, remote=remote, judge=RulesJudged()
+        )
 
     async def live(self, sock: Any, stopped: asyncio.Event, announce: Callable[[Announced], None]) -> None:
         """Until `stopped` is set."""

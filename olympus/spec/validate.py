@@ -17,7 +17,7 @@ from olympus.spec.catalog import Catalog, Ref, Resource
 from olympus.spec.checks import expressions, own, params, references
 from olympus.spec.checks.problem import Problem, Subject, Whole
 from olympus.spec.kinds import KINDS
-from olympus.spec.loader import MAX_BYTES, RawDocument, load_documents
+from olympus.spec.loader import MAX_BYTES, Path, RawDocument, load_documents
 from olympus.spec.parse import parse_document
 from olympus.spec.tree import SpecTree, spec_files
 
@@ -105,6 +105,13 @@ def validate_documents(tree: SpecTree) -> Report:
             resources += [resource] if resource is not None else []
     catalog = None if diagnostics else Catalog(resources)
     return Report(catalog, tuple(sorted(set(diagnostics))), spec_files=len(names))
+
+
+def placed(tree: SpecTree, resource: Resource, path: Path, message: str) -> Diagnostic:
+    """What is wrong at `path` of a resource of the tree that is valid by itself."""
+    documents, _ = load_documents(resource.file, tree.read(resource.file))
+    document = next(one for one in documents if one.position(())[0] == resource.line)
+    return Diagnostic(resource.file, *document.position(path), message)
 
 
 def _file(tree: SpecTree, name: str, cache: Cache) -> _File:

@@ -73,7 +73,8 @@ def _alone(message: dict[str, object], state: str, packages: str) -> int:
     import subprocess  # noqa: PLC0415  # costs 10 ms, and is rarely needed
 
     starter = "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
-    starter += "from olympus.zeus.hook_validate import main; sys.exit(main())"
+    starter += "from olympus.answers.zeus import RulesJudged\n"
+    starter += "from olympus.zeus.hook_validate import main; sys.exit(main(RulesJudged()))"
     # Only what finds git and the quarantine: a pusher's PYTHONPATH or GIT_CONFIG_… is nothing to rely on.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     done = subprocess.run(

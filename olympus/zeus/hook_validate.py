@@ -12,22 +12,22 @@ from pathlib import Path
 from olympus.kernel.errors import OlympusError
 from olympus.zeus.push import MAIN, Push, printable, push_from_json
 from olympus.zeus.repo_git import SpecRepository
-from olympus.zeus.validation import Validator, refusal
+from olympus.zeus.validation import Judge, Validator, refusal
 
 
-def main() -> int:
+def main(judge: Judge = lambda _: ()) -> int:
     """argv: the state directory."""
     try:
         push = push_from_json(json.load(sys.stdin))
         repository = SpecRepository(Path(sys.argv[1]) / "specs.git")
-        return _check(push, repository) if push.hook == "pre-receive" else _received(push, repository)
+        return _check(push, repository, judge) if push.hook == "pre-receive" else _received(push, repository)
     except (OlympusError, ValueError) as exc:
         _say(f"refused: {exc}")
         return 1
 
 
-def _check(push: Push, repository: SpecRepository) -> int:
-    validator = Validator(repository)
+def _check(push: Push, repository: SpecRepository, judge: Judge) -> int:
+    validator = Validator(repository, judge)
     objections: list[str] = []
     for update in push.updates:
         lines = refusal(update)

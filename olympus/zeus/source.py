@@ -27,7 +27,7 @@ from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import MAIN, Push, RefUpdate
 from olympus.zeus.push_socket import Say
 from olympus.zeus.repo_git import SpecRepository, check_branch, check_url, without_password
-from olympus.zeus.validation import Checked, Validator, refusal
+from olympus.zeus.validation import Checked, Judge, Validator, refusal
 
 log = logging.getLogger("olympus.zeus")
 
@@ -61,6 +61,7 @@ class SpecSource:
         clock: Clock,
         *,
         remote: Remote | None = None,
+        judge: Judge = lambda _: (),
     ) -> None:
         if remote is not None:
             check_url(remote.url)
@@ -71,7 +72,7 @@ class SpecSource:
         self._repository = repository
         self._clock = clock
         self._remote = remote
-        self._validator = Validator(repository)
+        self._validator = Validator(repository, judge)
         self._offering = asyncio.Lock()
         self._stirred = asyncio.Event()
         self.settled = asyncio.Event()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from olympus.kernel.diagnostics import Diagnostic
 from olympus.kernel.errors import Invalid
-from olympus.spec.catalog import Catalog
-from olympus.spec.loader import MAX_BYTES
-from olympus.spec.validate import Cache, validate_tree
+from olympus.spec.catalog import Catalog, Resource
+from olympus.spec.loader import MAX_BYTES, Path
+from olympus.spec.validate import Cache, placed, validate_tree
 from olympus.zeus.push import MAIN, RefUpdate
 from olympus.zeus.repo_git import GitTree, SpecRepository, TreeEntry
 
@@ -20,6 +20,19 @@ _MAX_LINES: Final = 50
 _REMEMBERED: Final = 4
 _MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a file that a spec refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """To a commit that is valid. path: where in the resource's document."""
+
+    resource: Resource
+    path: Path
+    message: str
+
+
+Judge: TypeAlias = Callable[[Catalog], Iterable[Objection]]
+"""What others say of a catalog that is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,8 @@ def refusal(update: RefUpdate, *, remote: str | None = None) -> Sequence[str]:
 class Validator:
     """Validates commits; what it has seen (by blob) it does not read again. Blocks: call it in a thread."""
 
-    def __init__(self, repository: SpecRepository) -> None:
+    def __init__(self, repository: SpecRepository, judge: Judge = lambda _: ()) -> None:
+        self._judge = judge
         self._repository = repository
         self._lock = threading.Lock()
         self._cache = Cache()
@@ -79,9 +93,14 @@ class Validator:
             return known
 
     def _validate(self, tree: GitTree) -> Checked:
-        report = validate_tree(CommitTree(tree), self._cache, tree.revision)
+        files = CommitTree(tree)
+        report = validate_tree(files, self._cache, tree.revision)
         if report.catalog is None or report.diagnostics:
             return Checked(tree.revision, None, tuple(report.diagnostics))
+        against = self._judge(report.catalog)
+        objections = sorted({placed(files, one.resource, one.path, one.message) for one in against})
+        if objections:
+            return Checked(tree.revision, None, tuple(objections))
         return Checked(tree.revision, report.catalog, (), report.files)
 
 
