@@ -95,7 +95,7 @@ def _found(wanted: Expected, history: History) -> str | None:
                 and _is_at(one.at, wanted, history)
                 and _has(one.params, wanted.params)
             ):
-                return f"run {_run(one, history)}: {_decided(one.incident)}"
+                return f"run {one.pipeline} {_run(one, history)}: {_decided(one.incident)}"
         return None
     for entered, left in history.in_state(str(wanted.incident)):
         if wanted.at is None or _covers(entered.at, left, history.begun + parse_duration(wanted.at)):
@@ -125,15 +125,17 @@ def _has(params: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
 
 def _runs(pipeline: str, history: History) -> str:
     same = [one for one in history.started if one.pipeline == pipeline]
+    if same:
+        return f"it {' and '.join(_run(one, history) for one in same[:_MANY])}"
     if history.started:
-        said = [_run(one, history) for one in (same or history.started)[:_MANY]]
-        return f"started was {', '.join(said)}; {_why(history)}" if not same else f"it was {', '.join(said)}"
+        said = [f"{one.pipeline} {_run(one, history)}" for one in history.started[:_MANY]]
+        return f"{' and '.join(said)}; {_why(history)}"
     return f"the rule started nothing; {_why(history)}"
 
 
 def _run(one: Started, history: History) -> str:
     params = f" with {_json(one.params)}" if one.params else ""
-    return f"{one.pipeline} was started at {history.offset(one.at)}{params}"
+    return f"was started at {history.offset(one.at)}{params}"
 
 
 def _states(history: History) -> str:

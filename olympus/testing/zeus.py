@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from olympus.answers.zeus import RulesJudged
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease
@@ -64,7 +65,7 @@ async def zeus_here(
         await registry.register(Member(name, "127.0.0.1"))
     repository = specs_repository(state, seed=seed)
     catalogs = CatalogStore(kv)
-    source = SpecSource(kv, bus, catalogs, repository, clock, remote=remote)
+    source = SpecSource(kv, bus, catalogs, repository, clock, remote=remote, judge=RulesJudged())
     controller = Controller(kv, bus, registry, catalogs, clock, seals=await seals_of(kv, state))
     try:
         async with asyncio.TaskGroup() as group, push_socket(state, source):

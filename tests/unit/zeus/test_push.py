@@ -191,6 +191,59 @@ async def test_without_olympus_the_hook_validates_by_itself(tmp_path: Path):
         assert document.revision == revision
 
 
+RULE = """
+apiVersion: olympus/v1
+kind: Pipeline
+metadata: {name: mend}
+spec: {steps: [{name: mend, run: ["true"]}]}
+---
+apiVersion: olympus/v1
+kind: Rule
+metadata: {name: slow}
+spec:
+  on: {event: shop.slow, where: "data.seconds > 3"}
+  solve: [{pipeline: mend, verify: {absent: {event: shop.slow}, within: 1m}}]
+---
+apiVersion: olympus/v1
+kind: RuleTest
+metadata: {name: slowness-is-mended}
+spec:
+  rule: slow
+  given: [{at: 0s, event: shop.slow, data: {seconds: SECONDS}}]
+  expect: [{at: 0s, run: mend}]
+"""
+REFUSED = (
+    "remote: olympus: refused: rules.yaml:19:12: rule test slowness-is-mended: run mend was not started at 0s: "
+    "the rule started nothing; shop.slow at 0s: data.seconds > 3: data.seconds is 2, not > 3"
+)
+
+
+async def test_a_failing_rule_test_refuses_the_push(tmp_path: Path):
+    async with zeus_here(tmp_path / "state") as here:
+        clone = Clone(tmp_path / "clone", here.repository.path)
+        ok, said, revision = await clone.push({"rules.yaml": RULE.lstrip().replace("SECONDS", "2")})
+        assert not ok
+        assert REFUSED in said
+        assert here.repository.head() is None
+        # Of any branch.
+        ok, said = await clone.send("HEAD:refs/heads/try")
+        assert not ok
+        assert REFUSED in said
+        ok, said, revision = await clone.push({"rules.yaml": RULE.lstrip().replace("SECONDS", "4")})
+        assert ok, said
+        assert f"applied {revision[:7]}" in said
+
+
+async def test_without_olympus_a_failing_rule_test_refuses_the_push_as_well(tmp_path: Path):
+    repository = specs_repository(tmp_path / "state")
+    clone = Clone(tmp_path / "clone", repository.path)
+    ok, said, _ = await clone.push({"rules.yaml": RULE.lstrip().replace("SECONDS", "2")})
+    assert not ok
+    assert REFUSED in said
+    ok, said, _ = await clone.push({"rules.yaml": RULE.lstrip().replace("SECONDS", "4")})
+    assert ok, said
+
+
 async def test_what_was_pushed_while_away_is_applied_at_the_next_start_once(tmp_path: Path):
     async with zeus_here(tmp_path / "state") as here:
         clone = Clone(tmp_path / "clone", here.repository.path)
