@@ -64,6 +64,7 @@ def test_brute_force_guard(olympus, place):
     log, banned = place / "auth.log", place / "banned"
     log.touch()
     times = {"within: 10s": "within: 2s", "seconds: 30}": "seconds: 4}", "every: 5s": "every: 1s"}
+    times |= {"at: 10s": "at: 2s", "at: 5s": "at: 1s"}  # Its rule tests are played at the push.
     olympus.push(with_(example("brute-force-guard"), **{"/tmp/olympus-guard": str(place)}, **times))
     ready(olympus, "logwatches", "sshd", "Watching")
     assert {one["metadata"]["name"] for one in olympus.get("/api/v1/assets")["items"]} == {"guests", "office"}
