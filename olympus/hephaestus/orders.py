@@ -149,7 +149,7 @@ _NOT_SAID: Final = {"signature", "state", "started_at", "outcome"}
 class Order(Document):
     """See the module. Times in seconds.
 
-    epoch:       of the coordinator's lease; a worker refuses a lower one than the highest it has seen
+    epoch:       of the coordinator's lease; a worker leaves a lower one than the highest it has seen
     params:      the run's, rendered; they become OLY_PARAM_<NAME>
     env:         declared environment, rendered
     secrets:     environment variable → secret

@@ -31,7 +31,7 @@ from olympus.hephaestus.orders import (
 from olympus.hephaestus.queue_huey import StepQueue
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import Cas, CheckAbsent, Kv, Op, Snapshot, TransactionConflict
+from olympus.hermes.kv import Cas, CheckAbsent, Entry, Kv, Op, Snapshot, TransactionConflict
 from olympus.host.http_aiohttp import HttpClient
 from olympus.kernel.clock import rfc3339
 from olympus.kernel.errors import HermesUnreachable, OlympusError
@@ -49,10 +49,11 @@ _KEPT: Final = 86_400.0
 
 @dataclass(slots=True)
 class _Live:
-    """An order that was taken."""
+    """An order that is taken, or was. newer: what was told of it in the meantime, its version and itself."""
 
     order: Order
     version: int
+    newer: tuple[int, Order] | None = None
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
     adopted: bool = False
 
@@ -126,12 +127,15 @@ class Worker:
             name = entry.key.removeprefix(prefix)
             seen.add(name)
             live = self._live.get(name)
-            if live is not None:
-                if entry.key in cancelled:
-                    live.cancel.set()
+            if live is not None and entry.key in cancelled:
+                live.cancel.set()
+            if live is not None and entry.version <= live.version:
                 continue
             order = read_order(entry)
             if order is None:
+                continue
+            if live is not None:
+                live.newer = (entry.version, order)
                 continue
             if order.state == "pending" and entry.key not in cancelled:
                 self._live[name] = _Live(order, entry.version)
@@ -147,32 +151,55 @@ class Worker:
                 live.cancel.set()
 
     async def _take(self, name: str, queue: StepQueue) -> None:
-        live = self._live[name]
-        order = live.order.model_copy(update={"state": "started", "started_at": self._tools.clock.now()})
-        refusal = self._misplaced(name, order) or await self._objection(order) or self._outdated(order)
-        if refusal is not None:
-            await self._refuse(name, refusal, "failed")
-            return
+        while True:
+            live = self._live[name]
+            order = live.order.model_copy(update={"state": "started", "started_at": self._tools.clock.now()})
+            refusal = self._misplaced(name, order) or await self._objection(order)
+            if refusal is not None:
+                await self._refuse(name, refusal, "failed")
+                return
+            version = None if self._is_outdated(order) else await self._store_taken(live, order)
+            if version is not None:
+                break
+            if live.newer is None or live.newer[1].state != "pending":
+                # Withdrawn or cancelled, or it changes yet: then we are told of it again.
+                del self._live[name]
+                return
+            self._live[name] = _Live(live.newer[1], live.newer[0], cancel=live.cancel)
         # An order that is given twice, or that Hermes has forgotten to be taken, is not carried out twice.
         live.adopted = self._was_begun(order)
-        key = keys.order(self._node, name)
-        ops: list[Op] = [Cas(key, order.to_bytes(), live.version), CheckAbsent(cancel_key(self._node, name))]
-        try:
-            written = await self._kv.transact(ops)
-        except TransactionConflict:
-            # Withdrawn or cancelled before we could take it, or changed: then we are told of it again.
-            del self._live[name]
-            return
-        except HermesUnreachable:
-            # It may be stored or not; the next look tells.
-            del self._live[name]
-            return
-        live.order, live.version = order, written[key]
+        live.order, live.version = order, version
         queue.submit(name)
         # Who waits for a quick step hears of its end soon enough.
         await asyncio.sleep(STARTED_AFTER)
         if self._live.get(name) is live:
             await self._bus.publish([self._event(ORDER_STARTED, order)], durable=False)
+
+    async def _store_taken(self, live: _Live, order: Order) -> int | None:
+        """The version of the order as we took it; None where it is not ours to take, as it was."""
+        key = keys.order(self._node, order.id)
+        ops: list[Op] = [
+            Cas(key, order.to_bytes(), live.version),
+            CheckAbsent(cancel_key(self._node, order.id)),
+        ]
+        while True:
+            try:
+                return (await self._kv.transact(ops))[key]
+            except TransactionConflict:
+                # Perhaps with ourselves: it was stored, but we were not told.
+                entry = await self._read(key)
+                return entry.version if entry is not None and entry.value == order.to_bytes() else None
+            except HermesUnreachable as error:
+                log.info("taking_waits", extra={"order": order.id, "why": str(error)})
+                await asyncio.sleep(_RETRY)
+
+    async def _read(self, key: str) -> Entry | None:
+        while True:
+            try:
+                return await self._kv.get(key)
+            except HermesUnreachable as error:
+                log.info("reading_waits", extra={"key": key, "why": str(error)})
+                await asyncio.sleep(_RETRY)
 
     async def _take_over(self, name: str, queue: StepQueue) -> None:
         """What is said to be taken by us before we were restarted."""
@@ -195,21 +222,27 @@ class Worker:
             return f"it is for node {order.node}"
         return None if order.id == name else f"it is order {order.id}"
 
-    def _outdated(self, order: Order) -> str | None:
-        """Orders of a coordinator that was replaced are refused, also after a restart of ours."""
+    def _is_outdated(self, order: Order) -> bool:
+        """Whether its coordinator was replaced, as far as we saw, also before a restart of ours.
+
+        Such orders are left: the coordinator of now gives them again as its own, or takes them away.
+        """
         if self._epoch is None:
             try:
                 self._epoch = int(self._epoch_file.read_text())
             except (FileNotFoundError, ValueError):
                 self._epoch = 0
         if order.epoch < self._epoch:
-            return f"its epoch {order.epoch} is over: the highest seen is {self._epoch}"
+            log.warning(
+                "order_outdated", extra={"order": order.id, "epoch": order.epoch, "highest": self._epoch}
+            )
+            return True
         if order.epoch > self._epoch:
             part = self._epoch_file.with_suffix(".part")
             part.write_text(str(order.epoch))
             part.rename(self._epoch_file)
             self._epoch = order.epoch
-        return None
+        return False
 
     async def _carry_out(self, name: str) -> None:
         """The step from its beginning to its end."""

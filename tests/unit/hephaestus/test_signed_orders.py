@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,12 +33,13 @@ from olympus.hephaestus.worker import Worker
 from olympus.hephaestus.workspace import Workspaces
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
-from olympus.hermes.kv import Put
+from olympus.hermes.kv import Cas, Op, Put
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.trust import Author
 from olympus.host.http_aiohttp import HttpClient
 from olympus.host.users import own_name
 from olympus.kernel.clock import SystemClock
+from olympus.kernel.errors import HermesUnreachable
 from olympus.records.desired import BlobRef
 from olympus.testing.hephaestus import hephaestus_here
 from olympus.testing.trust import author_of, signer_of, trust_of
@@ -157,17 +158,11 @@ def altered(node: Node) -> Order:
     return node.signer.sign(node.order()).model_copy(update={"action": evil})
 
 
-def of_an_older_coordinator(node: Node) -> Order:
-    (node.state / "worker.epoch").write_text("4")
-    return node.signer.sign(node.order())
-
-
 FORGED = {
     unsigned: "it is not signed",
     by_a_stranger: "no controller of",
     in_a_controller_s_name: "another key",
     altered: "it was altered",
-    of_an_older_coordinator: "its epoch 3 is over",
 }
 
 
@@ -185,6 +180,68 @@ async def test_the_step_fails_with_the_reason(node: Node, forged):
         await node.give(node.signer.sign(node.order(attempt=2, epoch=4)))
         assert (await node.ended(order(2).id)).state == "succeeded"
         assert node.ran.read_text() == "2\n"
+
+
+async def test_orders_of_an_older_coordinator_wait_until_they_are_given_again(node: Node):
+    """Given again one after the other: the first one's epoch must not fail those that follow."""
+    left = [node.order(attempt=number) for number in range(1, 6)]
+    for old in left:
+        await node.give(node.signer.sign(old))
+    (node.state / "worker.epoch").write_text("4")
+    async with node.worker():
+        await asyncio.sleep(0.1)
+        there = (await node.kv.scan(keys.orders("n1"))).entries
+        assert [Order.from_bytes(entry.value).state for entry in there] == ["pending"] * 5
+        for old in left:
+            ours = node.signer.sign(old.model_copy(update={"epoch": 4}))
+            await node.give(ours)
+            await asyncio.sleep(0.01)
+        for old in left:
+            assert (await node.ended(old.id)).state == "succeeded"
+    assert node.times() == 5
+
+
+@pytest.mark.parametrize("told", ["before the answer", "after the answer"])
+async def test_an_order_that_changes_while_it_is_taken_is_taken_as_it_is_then(node: Node, told: str):
+    first = node.signer.sign(node.order())
+    again = node.signer.sign(node.order(epoch=4))
+    transact = node.kv.transact
+    met = 0
+
+    async def meet(ops: Sequence[Op]) -> Mapping[str, int]:
+        nonlocal met
+        if any(isinstance(op, Cas) for op in ops) and not met:
+            met += 1
+            await transact([Put(keys.order("n1", first.id), again.to_bytes())])
+            if told == "before the answer":
+                await asyncio.sleep(0.1)
+        return await transact(ops)
+
+    node.kv.transact = meet
+    async with node.worker():
+        await node.give(first)
+        assert (await node.ended(first.id)).state == "succeeded"
+    assert (met, node.times()) == (1, 1)
+
+
+async def test_an_answer_that_is_lost_when_an_order_is_taken_loses_no_step(node: Node):
+    transact = node.kv.transact
+    lost = 0
+
+    async def lose(ops: Sequence[Op]) -> Mapping[str, int]:
+        nonlocal lost
+        done = await transact(ops)
+        if any(isinstance(op, Cas) for op in ops) and not lost:
+            lost += 1
+            raise HermesUnreachable("the answer is lost")
+        return done
+
+    node.kv.transact = lose
+    async with node.worker():
+        signed = node.signer.sign(node.order())
+        await node.give(signed)
+        assert (await node.ended(signed.id)).state == "succeeded"
+    assert (lost, node.times()) == (1, 1)
 
 
 async def test_an_order_for_another_node_or_of_another_name_is_refused(node: Node):
