@@ -76,7 +76,8 @@ class Source(Protocol):
         """For ever. kept: the places of an earlier time; None: the watch begins now.
 
         The next batch is asked for when the one before is dealt with: a source reads no further ahead than one
-        batch of about a megabyte, and lets wait what can wait. Exactly one batch is `caught_up`.
+        batch of about a megabyte, and lets wait what can wait. The first batch comes as soon as it has begun, be it
+        empty; exactly one batch is `caught_up`.
         Raises OlympusError, with what to do about it, where it can't go on; it is begun anew after a while.
         """
         ...

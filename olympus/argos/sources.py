@@ -5,6 +5,7 @@ from __future__ import annotations
 from olympus.argos.notices_watchdog import Notices
 from olympus.argos.ports import Source
 from olympus.argos.source_files import FileSource
+from olympus.argos.source_journal import JournalSource
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import Stalled
 from olympus.spec.kinds.logwatch import Source as SourceSpec
@@ -14,4 +15,6 @@ def source_of(spec: SourceSpec, notices: Notices, clock: Clock) -> Source:
     """Raises Stalled where this version of Olympus has no such source."""
     if spec.files is not None:
         return FileSource(spec.files, notices, clock, at_end=spec.from_ == "end")
-    raise Stalled("this version of Olympus reads files alone: its source is none")
+    if spec.journal is not None:
+        return JournalSource(spec.journal.units, clock, at_end=spec.from_ == "end")
+    raise Stalled("this version of Olympus reads files and the journal: its source is none")

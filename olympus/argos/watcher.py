@@ -111,7 +111,6 @@ class Watcher:
             self._means.places.forget(self._name)
         self._means.places.keep(self._name, source=described, state=self._state_json())
         async with aclosing(source.batches(kept)) as batches, asyncio.TaskGroup() as group:
-            self._note(self._standing.watching(self._now()))
             coming = group.create_task(_next(batches))
             try:
                 while True:
@@ -119,6 +118,8 @@ class Watcher:
                     if coming.done():
                         batch = coming.result()
                         await self._take(batch)
+                        # With its first batch, it has begun: what comes from now on is seen.
+                        self._note(self._standing.watching(self._now()))
                         coming = group.create_task(_next(batches))
                     await self._due()
                     self._note(self._standing.complaints(source.complaints(), self._now()))
