@@ -155,6 +155,7 @@ def _told(state: WatchState, fact: Seen, lines: int, now: int) -> Made:
         offset=fact.offset,
         line=fact.line,
         groups=dict(fact.groups),
+        fields=dict(fact.fields),
         count=lines,
     )
     return Decision(state, (*effects, Tell(matched)))

@@ -6,9 +6,9 @@ restart it is put together again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from olympus.argos.patterns import canonical, lines_of
 from olympus.argos.ports import Chunk
@@ -22,12 +22,13 @@ PAUSE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`offset` is that of its first line; text is without the last line's end."""
+    """offset and fields are those of its first line; text is without the last line's end."""
 
     stream: str
     part: str
     offset: int
     text: bytes
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class _Pending:
     offset: int
     text: bytearray
     touched: float
+    fields: Mapping[str, Any]
 
 
 class Joiner:
@@ -59,7 +61,8 @@ class Joiner:
                 yield self._whole(key)
                 pending = None
             if pending is None:
-                pending = _Pending(chunk.stream, chunk.offset + start, bytearray(), now)
+                fields = chunk.about(start) if chunk.about is not None else {}
+                pending = _Pending(chunk.stream, chunk.offset + start, bytearray(), now, fields)
                 self._pending[key] = pending
             else:
                 pending.text += b"\n"
@@ -86,7 +89,7 @@ class Joiner:
 
     def _whole(self, key: tuple[str, str]) -> Record:
         pending = self._pending.pop(key)
-        return Record(pending.stream, key[1], pending.offset, bytes(pending.text))
+        return Record(pending.stream, key[1], pending.offset, bytes(pending.text), pending.fields)
 
     def _begins(self, line: bytes) -> bool:
         """Whether the line is not of the record before it."""

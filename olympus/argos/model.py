@@ -58,13 +58,14 @@ class CaughtUp:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A line matched."""
+    """A line matched. fields: what its source knows of it."""
 
     match_index: int
     line: str
     source: str
     offset: int | None = None
     groups: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

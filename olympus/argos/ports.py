@@ -6,7 +6,7 @@ all before it was dealt with, and offsets tell what was told already.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,12 +15,13 @@ from typing import Any, Protocol
 class Chunk:
     """Whole lines of one part of a stream, in order.
 
-    stream: what events name as their `source`: a path, `journal/sshd.service`, `syslog/udp://0.0.0.0:5514`
+    stream: what events name as their `source`: a path, `journal/sshd.service`, `syslog/203.0.113.7/sshd`
     part:   of the stream, in which offsets only grow: a file of those that rotation leaves, a boot's journal.
-            The same text names it after a restart
+            The same text names it after a restart. Empty: it can't be read again, so nothing is kept of it
     offset: of the first byte of `text` in its part
     text:   each line with its `\\n`; bytes that are no UTF-8 may be in it. A line that was cut ends its chunk
     ends:   nothing more comes of this part: what its last line lacks is never going to come
+    about:  what is known of the line that begins there in `text`, beside its text; it becomes the event's `fields`
     """
 
     stream: str
@@ -28,6 +29,7 @@ class Chunk:
     offset: int
     text: bytes
     ends: bool = False
+    about: Callable[[int], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

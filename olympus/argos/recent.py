@@ -21,6 +21,7 @@ MAX_BYTES: Final = 200 * 1024
 """Of an answer: it has to fit into Hermes."""
 
 _SHOWN: Final = 4096
+_STREAMS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Recent:
         self._size += len(text)
         while kept.size > self._per_stream:
             self._drop(kept)
-        while self._size > self._in_all:
+        while self._size > self._in_all or len(self._streams) > _STREAMS:
             oldest = next(iter(self._streams))
             self._drop(self._streams[oldest])
             if not self._streams[oldest].pieces:

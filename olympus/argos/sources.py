@@ -6,6 +6,7 @@ from olympus.argos.notices_watchdog import Notices
 from olympus.argos.ports import Source
 from olympus.argos.source_files import FileSource
 from olympus.argos.source_journal import JournalSource
+from olympus.argos.source_syslog import SyslogSource
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import Stalled
 from olympus.spec.kinds.logwatch import Source as SourceSpec
@@ -17,4 +18,6 @@ def source_of(spec: SourceSpec, notices: Notices, clock: Clock) -> Source:
         return FileSource(spec.files, notices, clock, at_end=spec.from_ == "end")
     if spec.journal is not None:
         return JournalSource(spec.journal.units, clock, at_end=spec.from_ == "end")
-    raise Stalled("this version of Olympus reads files and the journal: its source is none")
+    if spec.syslog is not None:
+        return SyslogSource(spec.syslog, clock)
+    raise Stalled("this version of Olympus reads files, the journal and syslog: its source is none of them")

@@ -11,6 +11,7 @@ from olympus.records.watch import WatchRecord
 
 EVERY: Final = timedelta(seconds=10)
 _COMPLAINTS: Final = 20
+_STREAMS: Final = 10_000
 
 
 class Standing:
@@ -36,7 +37,8 @@ class Standing:
         return None if shown == self._record.complaints else self._write(now, complaints=shown)
 
     def read(self, batch: Batch) -> None:
-        self._streams |= {chunk.stream for chunk in batch.chunks}
+        if len(self._streams) < _STREAMS:
+            self._streams |= {chunk.stream for chunk in batch.chunks}
         self._numbers["lines"] += sum(chunk.text.count(b"\n") for chunk in batch.chunks)
         self._numbers["cut"] += batch.cut
         self._behind = sum(

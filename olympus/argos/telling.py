@@ -31,7 +31,7 @@ _DELETES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A line that was decided on, and the events that it led to."""
+    """A line that was decided on, and the events that it led to. Without a part, nothing is kept of it."""
 
     stream: str
     part: str
@@ -100,7 +100,7 @@ class Telling:
 
     async def _tell(self, group: Sequence[Reached], at: int) -> None:
         fresh: dict[str, _Told] = {}
-        for one in group:
+        for one in (one for one in group if one.part):
             told = fresh.get(one.stream)
             if told is None:
                 old = self._told.get(one.stream, _Told())

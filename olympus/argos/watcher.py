@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from olympus.argos.core import decide, state_to_json
-from olympus.argos.joining import PAUSE, Joiner
+from olympus.argos.joining import PAUSE, Joiner, Record
 from olympus.argos.model import CaughtUp, Due, Seen, Tell, Watched, WatchFact, WatchState
 from olympus.argos.notices_watchdog import Notices
 from olympus.argos.patterns import Hit, Patterns, compile_patterns
@@ -178,25 +178,20 @@ class Watcher:
         if self._joiner is not None:
             now = self._means.clock.monotonic()
             records = [one for chunk in chunks for one in self._joiner.add(chunk, now)]
-            return [
-                hit for one in records for hit in self._in_record(one.stream, one.part, one.offset, one.text)
-            ]
+            return [hit for one in records for hit in self._in_record(one)]
         found = []
         for chunk in chunks:
             for hit in self._patterns.scan(chunk.text):
                 line = chunk.text[hit.start : hit.end]
-                found.append(self._hit(chunk.stream, chunk.part, chunk.offset + hit.start, hit, line))
+                fields = chunk.about(hit.start) if chunk.about is not None else {}
+                reached = Reached(chunk.stream, chunk.part, chunk.offset + hit.start)
+                found.append((reached, _seen(reached, hit, line, fields)))
         return found
 
-    def _in_record(self, stream: str, part: str, offset: int, text: bytes) -> list[tuple[Reached, Seen]]:
-        hits = (hit for hit in self._patterns.record(text) if isinstance(hit, Hit))
-        return [self._hit(stream, part, offset, hit, text) for hit in hits]
-
-    def _hit(self, stream: str, part: str, offset: int, hit: Hit, line: bytes) -> tuple[Reached, Seen]:
-        seen = Seen(
-            hit.match_index, _shown(line), stream, offset, {k: _cut(v) for k, v in hit.groups.items()}
-        )
-        return Reached(stream, part, offset), seen
+    def _in_record(self, record: Record) -> list[tuple[Reached, Seen]]:
+        reached = Reached(record.stream, record.part, record.offset)
+        hits = (hit for hit in self._patterns.record(record.text) if isinstance(hit, Hit))
+        return [(reached, _seen(reached, hit, record.text, record.fields)) for hit in hits]
 
     # --- what follows -----------------------------------------------------------------------------------
 
@@ -285,9 +280,7 @@ class Watcher:
             self._keep_soon(hits=True)
         if self._joiner is not None:
             records = list(self._joiner.due(self._means.clock.monotonic()))
-            hits = [
-                hit for one in records for hit in self._in_record(one.stream, one.part, one.offset, one.text)
-            ]
+            hits = [hit for one in records for hit in self._in_record(one)]
             if hits:
                 await self._decide_on(hits)
                 self._keep_soon(hits=True)
@@ -348,6 +341,11 @@ async def _next(batches: AsyncGenerator[Batch, None]) -> Batch:
 def _alike(old: Any, new: Any) -> bool:
     """Whether places of the one mean something to the other."""
     return bool(old) and (old == new or ("files" in old and "files" in new))
+
+
+def _seen(reached: Reached, hit: Hit, line: bytes, fields: Mapping[str, Any]) -> Seen:
+    groups = {name: _cut(value) for name, value in hit.groups.items()}
+    return Seen(hit.match_index, _shown(line), reached.stream, reached.offset, groups, fields)
 
 
 def _shown(line: bytes) -> str:

@@ -44,7 +44,11 @@ class NodeChanged(EventData):
 
 
 class Matched(EventData):
-    """count: how many lines it stands for; 0 where one should have come and did not."""
+    """count: how many lines it stands for; 0 where one should have come and did not.
+
+    fields: of syslog, what the message says of itself: peer (the address it came from) host app pid id at facility
+    severity data, those of them that are there
+    """
 
     watch: str
     name: str
@@ -54,6 +58,7 @@ class Matched(EventData):
     line: str
     groups: dict[str, Any] = Field(default_factory=dict)
     count: int = 1
+    fields: dict[str, Any] = Field(default_factory=dict)
 
 
 class HeldBack(EventData):

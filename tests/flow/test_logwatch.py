@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from olympus.testing.cluster import eventually
+import socket
+
+from olympus.testing.cluster import eventually, free_port
 
 WATCH = """
 apiVersion: olympus/v1
 kind: LogWatch
 metadata: {{name: auth}}
 spec:
-  source: {{files: ["{folder}/*.log"]}}
+  source: {source}
   match:
     - name: bad-login
       pattern: 'Failed password for (?P<user>\\S+) from (?P<ip>\\S+)'
@@ -39,7 +41,7 @@ def failed(user):
 def test_lines_become_events_over_a_rotation_and_a_kill(olympus, tmp_path):
     log = tmp_path / "auth.log"
     log.write_text(failed("before"))
-    olympus.push({"auth.yaml": WATCH.format(folder=tmp_path)})
+    olympus.push({"auth.yaml": WATCH.format(source=f"{{files: ['{tmp_path}/*.log']}}")})
     eventually(lambda: watching(olympus), what="the watch at work")
 
     with log.open("a") as file:
@@ -64,3 +66,38 @@ def test_lines_become_events_over_a_rotation_and_a_kill(olympus, tmp_path):
         file.write(failed("withdrawn"))
     eventually(lambda: olympus.get("/api/v1/logwatches")["items"] == [], what="the watch withdrawn")
     assert matches(olympus) == ["one", "two", "three"]
+
+
+def test_syslog_becomes_events_that_say_whose_lines_they_are_over_a_kill(olympus):
+    port = free_port()
+    source = f"{{syslog: {{listen: 'tcp://127.0.0.1:{port}'}}}}"
+    olympus.push({"auth.yaml": WATCH.format(source=source)})
+    eventually(lambda: watching(olympus), what="the watch at work")
+    head = b'<38>1 2026-11-26T10:00:00Z gw-1 sshd 7 - [from@1 site="a"] '
+
+    def say(user):
+        with socket.create_connection(("127.0.0.1", port)) as sender:
+            sender.sendall(head + f"Failed password for {user} from 203.0.113.7 port 22\n".encode())
+
+    say("one")
+    see(olympus, ["one"])
+    event = olympus.events("type=olympus.argos.match")[0]
+    assert event["data"]["source"] == "syslog/127.0.0.1/sshd"
+    assert event["data"]["fields"] == {
+        **{"peer": "127.0.0.1", "host": "gw-1", "app": "sshd", "pid": "7", "at": "2026-11-26T10:00:00Z"},
+        **{"facility": "auth", "severity": "info", "data": {"from@1": {"site": "a"}}},
+    }
+
+    olympus.kill()
+    olympus.start()
+    eventually(lambda: watching(olympus) and connects(port), what="the watch at work")
+    say("two")
+    see(olympus, ["one", "two"])
+
+
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True

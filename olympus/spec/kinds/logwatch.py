@@ -36,7 +36,22 @@ Listen: TypeAlias = Annotated[
 
 
 class Syslog(Spec):
+    """cert, key: files of the node, for tls://; clients: of the authorities that must have certified who sends."""
+
     listen: Listen
+    cert: AbsolutePath | None = None
+    key: AbsolutePath | None = None
+    clients: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        given = [name for name in ("cert", "key", "clients") if getattr(self, name) is not None]
+        if not self.listen.startswith("tls://"):
+            if given:
+                raise ValueError(f"{given[0]}: only tls:// has it")
+        elif self.cert is None or self.key is None:
+            raise ValueError(f"{self.listen} needs cert and key: files on the node, in PEM")
+        return self
 
 
 class Source(Spec):
