@@ -52,13 +52,14 @@ _DUE: Final = "due"
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the watches of a node share. state: the folder that outlives us."""
+    """What the watches of a node share. state, services: folders that outlive us; the latter is the steward's."""
 
     kv: Kv
     bus: Bus
     clock: Clock
     node: str
     state: Path
+    services: Path
     places: Places
     notices: Notices
     recent: Recent
@@ -103,7 +104,7 @@ class Watcher:
         known = self._means.places.known(self._name)
         described = self._spec.source.to_json()
         kept = known.places if known is not None and _alike(known.source, described) else None
-        source = source_of(self._spec.source, self._means.notices, self._means.clock)
+        source = source_of(self._spec.source, self._means.notices, self._means.clock, self._means.services)
         plan = watch_plan(self._name, self._means.node, self._spec)
         self._state = None
         await self._decided([(Watched(plan, known.state if known else None), None)], self._milliseconds())

@@ -25,6 +25,7 @@ from olympus.spec.kinds.logwatch import LogWatchSpec
 log = logging.getLogger("olympus.argos")
 
 _FOLDER: Final = "argos"
+_SERVICES: Final = "services"
 
 
 class Watches:
@@ -55,7 +56,16 @@ class Watches:
         places = Places(folder / "places.db")
         notices = Notices()
         means = Means(
-            self._kv, self._bus, self._clock, self._node, folder, places, notices, self._recent, self._news
+            kv=self._kv,
+            bus=self._bus,
+            clock=self._clock,
+            node=self._node,
+            state=folder,
+            services=self._state / _SERVICES,
+            places=places,
+            notices=notices,
+            recent=self._recent,
+            news=self._news,
         )
         try:
             async with asyncio.TaskGroup() as group:

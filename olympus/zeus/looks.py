@@ -26,12 +26,13 @@ _HOLE: Final = "${{"
 def looks(catalog: Catalog, intents: Mapping[tuple[str, str], Intent]) -> tuple[Look, ...]:
     """All that are not suspended, by kind and name."""
     found = []
-    for kind, told in (("Check", _checked), ("LogWatch", _watched)):
-        for one in catalog.all(kind):
-            intent = intents.get((kind.lower(), one.name))
-            if intent is None or not intent.suspended:
-                accepts = parse_selector(one.spec.nodes.selector).matches
-                found.append(Look(kind.lower(), one.name, accepts, told(one)))
+    for one in (*catalog.all("Check"), *catalog.all("LogWatch")):
+        kind = one.kind.lower()
+        intent = intents.get((kind, one.name))
+        if intent is None or not intent.suspended:
+            accepts = parse_selector(one.spec.nodes.selector).matches
+            told = _checked(one) if kind == "check" else _watched(one, catalog)
+            found.append(Look(kind, one.name, accepts, told))
     return tuple(found)
 
 
@@ -44,11 +45,14 @@ def looked_at(told: Sequence[Look], host: Host) -> tuple[tuple[CheckDesired, ...
     )
 
 
-def _watched(resource: Resource) -> Callable[[Host], WatchDesired]:
-    told = WatchDesired(
-        name=resource.name,
-        spec={key: value for key, value in resource.spec.to_json().items() if key != "nodes"},
-    )
+def _watched(resource: Resource, catalog: Catalog) -> Callable[[Host], WatchDesired]:
+    spec = {key: value for key, value in resource.spec.to_json().items() if key != "nodes"}
+    service = catalog.get("Service", resource.spec.source.service or "")
+    if service is not None and service.spec.run.systemd is not None:
+        # Its output is in the journal.
+        source = {key: value for key, value in spec["source"].items() if key != "service"}
+        spec["source"] = {**source, "journal": {"units": [service.spec.run.systemd.unit]}}
+    told = WatchDesired(name=resource.name, spec=spec)
     return lambda _: told
 
 

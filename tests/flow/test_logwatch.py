@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
 
 from olympus.testing.cluster import eventually, free_port
 
@@ -101,3 +104,50 @@ def connects(port):
     except ConnectionRefusedError:
         return False
     return True
+
+
+SERVICE = """
+apiVersion: olympus/v1
+kind: Service
+metadata: {name: door}
+spec:
+  run:
+    process:
+      command:
+        - sh
+        - -c
+        - >-
+          n=0; while sleep 0.02; do n=$((n+1));
+          echo "Failed password for $$x$n from 203.0.113.7"; done
+---
+"""
+
+
+def test_output_of_a_service_becomes_events_over_kills_of_olympus_and_of_the_service(olympus):
+    olympus.push({"door.yaml": SERVICE + WATCH.format(source="{service: door}")})
+
+    def told():
+        """Process → the numbers of its lines, in the order in which they were told."""
+        found = {}
+        for user in matches(olympus):
+            process, _, number = user.partition("x")
+            found.setdefault(process, []).append(int(number))
+        return found
+
+    def longer():
+        before = sum(map(len, told().values()))
+        eventually(lambda: sum(map(len, told().values())) > before + 10, what="more lines")
+
+    longer()
+    assert olympus.events("type=olympus.argos.match")[0]["data"]["source"] == "service/door"
+    for _ in range(3):
+        olympus.kill()
+        time.sleep(0.2)
+        olympus.start()
+        longer()
+    (first,) = told()
+    os.kill(int(first), signal.SIGKILL)
+    eventually(lambda: len(told()) == 2, what="lines of the service that was started anew")
+    for numbers in told().values():
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert told()[next(process for process in told() if process != first)][0] == 1

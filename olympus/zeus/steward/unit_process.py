@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from olympus.host.process import PATH, Command, Identity, Limits, alive, find_scope, kill, spawn, wait
+from olympus.host.service_output import Output
 from olympus.host.users import account, own_name, resolve_user
 from olympus.kernel.errors import Invalid
 from olympus.records.desired import InstanceSpec, ProcessRun
-from olympus.zeus.steward.output import Output
 from olympus.zeus.steward.ports import Ended
 
 

@@ -373,6 +373,25 @@ async def test_nodes_are_told_of_the_watches_and_checks_that_name_them(tmp_path:
         ]
 
 
+async def test_output_of_a_service_is_looked_for_where_it_is(tmp_path: Path):
+    async with world(tmp_path, "a") as here:
+        unit = service("db").replace("process: {command: [run]}", "systemd: {unit: postgresql.service}")
+        watches = [
+            looking(
+                "LogWatch",
+                name,
+                AUTH.replace("files: [/var/log/auth.log]", f"service: {name}, from: beginning"),
+            )
+            for name in ("db", "web")
+        ]
+        await here.offer("r1", unit, service("web"), *watches)
+        told = await here.until("a", lambda one: one.watches)
+        assert {one.name: one.spec["source"] for one in told.watches} == {
+            "db": {"journal": {"units": ["postgresql.service"]}, "from": "beginning"},
+            "web": {"service": "web", "from": "beginning"},
+        }
+
+
 async def test_a_changed_watch_leaves_services_as_they_are(tmp_path: Path):
     async with world(tmp_path, "a", obeying=("a",)) as here:
         await here.offer("r1", service("web"), looking("LogWatch", "auth", AUTH))

@@ -2,18 +2,21 @@
 
 The process keeps its file open, so that moving or truncating it would lose what is written meanwhile. Instead
 the old part is copied to `output.log.1` (then `.2` …) and its blocks are given back by a hole: the file's length
-stays, `start` says where what is left begins. Where the file system knows no holes, nothing is given back
-before the service is started again.
+stays, `output.json` says where what is left begins. Where the file system knows no holes, nothing is given back
+before the service is started again, with a new file: a generation, in which offsets only grow.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 MAX_BYTES: Final = 10 * 1024 * 1024
 KEPT: Final = 4
@@ -23,43 +26,92 @@ _BLOCK: Final = 4096
 _PIECE: Final = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """start: where what was not rotated away begins. before: earlier generations, and where each ended; last first."""
+
+    generation: str
+    inode: int
+    start: int = 0
+    before: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Bytes from `begin` to `end` of a generation: they lie in `path`, the first of them at `at`."""
+
+    generation: str
+    begin: int
+    end: int
+    path: Path
+    at: int = 0
+
+
 class Output:
     """Of one service, in its folder."""
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self.file = folder / "output.log"
-        self._start_file = folder / "output.start"
+        self._new = folder / "output.log.new"
+        self._known_file = folder / "output.json"
         self._max = max_bytes
 
     @property
     def start(self) -> int:
         """Where in the file what was not rotated away begins."""
-        try:
-            return int(self._start_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
+        known = self._known()
+        return known.start if known is not None and known.inode == _inode(self.file) else 0
 
     def begin(self) -> None:
         """The service is about to be started, nobody writes: begin a new file if the old one has a hole."""
-        if self.start:
-            self._copy(self.start, self._size())
-            self.file.unlink(missing_ok=True)
-            self._start_file.unlink(missing_ok=True)
-        self.file.touch(mode=0o640)
+        known, inode = self._known(), _inode(self.file)
+        if known is not None and known.inode == _inode(self._new):
+            # We were killed before it took its place.
+            self._new.rename(self.file)
+        elif not inode or known is None or known.inode != inode:
+            self.file.touch(mode=0o640)
+            self._know(_Known(uuid4().hex, _inode(self.file)))
+        elif known.start:
+            size = self._size()
+            self._copy(known.start, size)
+            self._new.unlink(missing_ok=True)
+            self._new.touch(mode=0o640)
+            self._know(
+                _Known(
+                    uuid4().hex, _inode(self._new), before=((known.generation, size), *known.before)[:KEPT]
+                )
+            )
+            self._new.rename(self.file)
 
     def rotate(self) -> bool:
         """Where it is over its size: copy the whole lines away and give their blocks back."""
-        start, size = self.start, self._size()
-        if size - start <= self._max:
+        known, size = self._known(), self._size()
+        if known is None or known.inode != _inode(self.file) or size - known.start <= self._max:
             return False
-        end = self._last_line_end(start, size)
-        self._copy(start, end)
+        end = self._last_line_end(known.start, size)
+        self._copy(known.start, end)
         # Said before it is done: a reader must not read a hole.
-        part = self._start_file.with_suffix(".part")
-        part.write_text(str(end))
-        part.rename(self._start_file)
+        self._know(replace(known, start=end))
         _punch(self.file, end // _BLOCK * _BLOCK)
         return True
+
+    def segments(self) -> list[Segment]:
+        """What there is, oldest first; none before it was begun."""
+        known = self._known()
+        if known is None or known.inode != _inode(self.file):
+            return []
+        found = [Segment(known.generation, known.start, self._size(), self.file, known.start)]
+        generation, left, before = known.generation, known.start, list(known.before)
+        for path in self._rotated():
+            size = path.stat().st_size
+            if not left and before:
+                generation, left = before.pop(0)
+            if size > left:
+                # We were killed while it was rotated: it is not known what this is.
+                break
+            found.append(Segment(generation, left - size, left, path))
+            left -= size
+        return found[::-1]
 
     def read(self, tail: int | None = None) -> bytes:
         """What there is, rotated parts first; the last `tail` lines of it."""
@@ -86,6 +138,19 @@ class Output:
 
     def end(self) -> int:
         return self._size()
+
+    def _known(self) -> _Known | None:
+        try:
+            raw = json.loads(self._known_file.read_text())
+            before = tuple((str(generation), int(end)) for generation, end in raw["before"])
+            return _Known(str(raw["generation"]), int(raw["inode"]), int(raw["start"]), before)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def _know(self, known: _Known) -> None:
+        part = self._known_file.with_suffix(".part")
+        part.write_text(json.dumps(asdict(known)))
+        part.rename(self._known_file)
 
     def _size(self) -> int:
         try:
@@ -123,6 +188,14 @@ class Output:
             path = self.file.with_name(f"{self.file.name}.{number}")
             if path.exists():
                 yield path
+
+
+def _inode(path: Path) -> int:
+    """0 where it is not there."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _punch(path: Path, length: int) -> None:
