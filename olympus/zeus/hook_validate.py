@@ -9,8 +9,9 @@ import json
 import sys
 from pathlib import Path
 
+from olympus.host.repository_git import MAIN
 from olympus.kernel.errors import OlympusError
-from olympus.zeus.push import MAIN, Push, printable, push_from_json
+from olympus.zeus.push import Push, printable, push_from_json
 from olympus.zeus.repo_git import SpecRepository
 from olympus.zeus.validation import Judge, Validator, refusal
 

@@ -10,8 +10,6 @@ from olympus.kernel.errors import Invalid
 
 Hook: TypeAlias = Literal["pre-receive", "post-receive"]
 
-MAIN: Final = "refs/heads/main"
-NOTHING: Final = "0" * 40
 PRUNE_CONFIRM: Final = "prune=confirm"
 
 

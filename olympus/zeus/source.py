@@ -16,6 +16,7 @@ from typing import Final
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv, Put
+from olympus.host.repository_git import MAIN
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import HermesUnreachable, Invalid, OlympusError, Refused, RetryLater
 from olympus.kernel.events import Event
@@ -24,7 +25,7 @@ from olympus.records.catalog import CatalogStore
 from olympus.records.offer import Offer, Outcome, SourceState
 from olympus.spec.catalog import Catalog
 from olympus.zeus.plan import prune_refused
-from olympus.zeus.push import MAIN, Push, RefUpdate
+from olympus.zeus.push import Push, RefUpdate
 from olympus.zeus.push_socket import Say
 from olympus.zeus.repo_git import SpecRepository, check_branch, check_url, without_password
 from olympus.zeus.validation import Checked, Judge, Validator, refusal

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from olympus.host.repository_git import MAIN, GitTree, TreeEntry
 from olympus.kernel.diagnostics import Diagnostic
 from olympus.kernel.errors import Invalid
 from olympus.spec.catalog import Catalog, Resource
 from olympus.spec.loader import MAX_BYTES, Path
 from olympus.spec.validate import Cache, placed, validate_tree
-from olympus.zeus.push import MAIN, RefUpdate
-from olympus.zeus.repo_git import GitTree, SpecRepository, TreeEntry
+from olympus.zeus.push import RefUpdate
+from olympus.zeus.repo_git import SpecRepository
 
 _MAX_LINES: Final = 50
 _REMEMBERED: Final = 4

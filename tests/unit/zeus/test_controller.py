@@ -17,6 +17,7 @@ from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease
 from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
+from olympus.host.repository_git import Commit
 from olympus.kernel.clock import SystemClock
 from olympus.kernel.events import Event
 from olympus.kernel.ids import IdFactory, new_id
@@ -30,7 +31,6 @@ from olympus.spec.validate import validate_tree
 from olympus.testing.trust import seals_of
 from olympus.zeus import hosts
 from olympus.zeus.controller import ROLE, Controller, Reign
-from olympus.zeus.repo_git import Commit
 
 
 class Tree:
