@@ -23,7 +23,7 @@ from olympus.spec.selector import parse_selector
 PLURALS: Final = {f"{kind.lower()}{'es' if kind.endswith(('s', 'ch')) else 's'}": kind for kind in KINDS}
 """As routes name them: `services`, `logwatches`."""
 
-_ORDERS: Final = {
+ORDERS: Final = {
     "Service": ("restart", "start", "stop", "suspend", "resume"),
     "Node": ("drain", "uncordon"),
     "Schedule": ("suspend", "resume"),
@@ -31,6 +31,7 @@ _ORDERS: Final = {
     "LogWatch": ("suspend", "resume"),
     "Rule": ("suspend", "resume"),
 }
+"""Kind → what may be ordered of it."""
 _MAX_UPCOMING: Final = 1000
 
 
@@ -70,8 +71,8 @@ class Resources:
         """`{"do": "restart"}`."""
         kind, name = self._kind(request), request.params["name"]
         do = request.json().get("do")
-        if do not in _ORDERS.get(kind, ()) or do not in get_args(Do):
-            known = ", ".join(_ORDERS.get(kind, ())) or "nothing"
+        if do not in ORDERS.get(kind, ()) or do not in get_args(Do):
+            known = ", ".join(ORDERS.get(kind, ())) or "nothing"
             raise Problem(422, f"{do!r} can't be ordered of a {kind}: there is {known}")
         if (kind, name) != ("Rule", ALL_RULES):
             await self._find(kind, name)

@@ -46,7 +46,7 @@ class App:
         self._audit = Audit(around.kv, around.clock)
         self._sessions = Sessions(around.kv, around.clock, tokens)
         self._metrics = Metrics(around)
-        self._pages = Pages(around, tokens, self._sessions)
+        self._pages = Pages(around, tokens, self._sessions, self._audit)
         self.routes = table(around, tokens, self._audit)
         self._document = openapi.document(self.routes, around.version)
 

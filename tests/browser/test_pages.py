@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.browser.story import told
+
 SERVICE = """
 apiVersion: olympus/v1
 kind: Service
@@ -30,11 +32,13 @@ def same_page(browser) -> bool:
 
 
 def test_a_push_is_seen_without_a_reload(olympus, browser):
-    browser.sees("live")
+    browser.sees("live", "Nothing was pushed yet")
     marked(browser)
     olympus.push({"a.yaml": SERVICE})
-    browser.sees("sleeper", "specs")
+    browser.sees("1/1\nServices")
     assert same_page(browser)
+    browser.click("Services")
+    browser.sees("sleeper", "Healthy")
 
 
 def test_a_run_is_watched_while_it_writes(olympus, browser):
@@ -49,16 +53,15 @@ def test_a_run_is_watched_while_it_writes(olympus, browser):
     assert same_page(browser)
 
 
-def test_pages_have_no_violation_and_fit_a_telephone(olympus, browser):
-    olympus.push({"p.yaml": PIPELINE, "s.yaml": SERVICE})
-    run = olympus.run("greet")["id"]
-    for path in ("/", f"/runs/{run}", "/runs/nope", "/login"):
+def test_every_page_is_accessible_and_fits_a_telephone(olympus, browser):
+    for path in (*told(olympus), "/runs/nope", "/login"):
         browser.open(path)
         for scheme in ("light", "dark"):
             browser.scheme(scheme)
             assert browser.violations() == [], (path, scheme)
         browser.size(360)
         assert browser.overflows() <= 0, path
+        assert browser.violations() == [], (path, "narrow")
         browser.size(1280)
     browser.read_logs()
     # That there is no such run is an answer, which Chromium calls an error.

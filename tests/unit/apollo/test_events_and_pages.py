@@ -166,11 +166,20 @@ async def test_the_page_shows_what_is_declared_with_little_and_with_much_said_of
     )
     await emitted(here, "of.nobody")
     await login(here, here.tokens["viewer"])
-    answer = await here.ask("GET", "/")
-    page = (await answer.get_data()).decode()
-    assert answer.status_code == 200, page
-    for name in ("bare", "full", "10.0.0.1", "web", "often"):
-        assert name in page
-    assert "&lt;td" not in page
+    for path, words in {
+        "/": ("NotRegistered",),
+        "/nodes": ("bare", "full", "10.0.0.1"),
+        "/services": ("web", "true"),
+        "/schedules": ("often", "every 5m"),
+        "/pipelines/p": ("run true",),
+        "/events": ("of.nobody",),
+    }.items():
+        answer = await here.ask("GET", path)
+        page = (await answer.get_data()).decode()
+        assert answer.status_code == 200, page
+        assert [word for word in words if word not in page] == []
+        assert "&lt;td" not in page
+        # A viewer is offered nothing that only operators may do.
+        assert "data-api" not in page
     missing = await here.ask("GET", "/runs/nope")
     assert missing.status_code == 404
