@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from olympus import __version__
-from olympus.answers.apollo import Logs, Repositories, Runs
+from olympus.answers.apollo import Logs, Replays, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
-from olympus.answers.zeus import RulesJudged
+from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
 from olympus.apollo.peers import Peers
 from olympus.apollo.ports import Surroundings
@@ -31,6 +31,7 @@ from olympus.argos.check_service import Checks
 from olympus.argos.recent import Recent
 from olympus.argos.service import Argos
 from olympus.argos.watches import Watches
+from olympus.athena.hindsight import Hindsight
 from olympus.athena.performing import Hands
 from olympus.athena.service import ROLE as ATHENA
 from olympus.athena.service import Athena
@@ -176,6 +177,7 @@ class House:
         self._catalogs = CatalogStore(kv)
         self._client = HttpClient()
         self._others = HttpClient(tls=_peers_tls(settings))
+        self._hindsight = Hindsight(kv, self.bus, clock)
         self._source = self._specs_source() if settings.controls else None
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
@@ -230,7 +232,14 @@ class House:
         write_hooks(repository.path, settings.state)
         remote = Remote(settings.repo) if settings.repo else None
         return SpecSource(
-            self._kv, self.bus, self._catalogs, repository, self._clock, remote=remote, judge=RulesJudged()
+            self._kv,
+            self.bus,
+            self._catalogs,
+            repository,
+            self._clock,
+            remote=remote,
+            judge=RulesJudged(),
+            foresee=RulesForeseen(self._hindsight, self._clock),
         )
 
     async def live(self, sock: Any, stopped: asyncio.Event, announce: Callable[[Announced], None]) -> None:
@@ -307,6 +316,7 @@ class House:
             catalogs=self._catalogs,
             runs=Runs(self._starts),
             zeus=Zeus(self._kv, self._catalogs, source, self._clock),
+            replays=Replays(self._catalogs, source, self._hindsight),
             logs=Logs(settings.state),
             peers=peers,
             git=Repositories({"specs": settings.state / "specs.git"}),

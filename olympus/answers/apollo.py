@@ -1,19 +1,23 @@
-"""What Apollo asks: runs, what was written on this node, git over HTTP."""
+"""What Apollo asks: runs, replays, what was written on this node, git over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from olympus.apollo.ports import GitCall, StartedRun
+from olympus.athena.hindsight import Hindsight
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.starts import Asked, Starts
-from olympus.kernel.errors import NotFound
+from olympus.kernel.errors import Invalid, NotFound
 from olympus.kernel.events import Event
+from olympus.records.catalog import CatalogStore
 from olympus.records.run import Cause
 from olympus.zeus.smart_http import GitRequest, serve_git
+from olympus.zeus.source import SpecSource
 from olympus.zeus.steward.unit_process import ProcessUnit
 
 
@@ -98,3 +102,26 @@ class Repositories:
 
     def _request(self, call: GitCall) -> GitRequest:
         return GitRequest(call.method, call.path, call.query, call.headers, call.user, call.address)
+
+
+class Replays:
+    """Athena, with the commits that Zeus knows."""
+
+    def __init__(self, catalogs: CatalogStore, source: SpecSource, hindsight: Hindsight) -> None:
+        self._catalogs = catalogs
+        self._source = source
+        self._hindsight = hindsight
+
+    async def replay(self, ref: str | None, since: datetime, *, seconds: float) -> dict[str, Any]:
+        root = await self._catalogs.root()
+        if root is None:
+            raise Invalid("there is no commit yet whose rules anything was held against")
+        live = await self._catalogs.load(root)
+        if ref is None:
+            after, revision = live, root.revision
+        else:
+            checked = await self._source.checked(ref)
+            after, revision = checked.catalog_or_raise(), checked.revision
+        seen = await self._hindsight.replay(live, after, since, seconds=seconds)
+        found = {} if seen is None else seen.to_json()
+        return {"from": root.revision, "to": revision, **found}

@@ -60,6 +60,17 @@ class Planner(Protocol):
     async def cluster(self) -> Cluster: ...
 
 
+class Replays(Protocol):
+    """Athena."""
+
+    async def replay(self, ref: str | None, since: datetime, *, seconds: float) -> dict[str, Any]:
+        """The events since then against the rules of a commit (None: of the one that is applied), as JSON.
+
+        Raises Invalid, Refused or NotFound, as a plan does.
+        """
+        ...
+
+
 class Secrets(Protocol):
     """Reads a secret on this node. Raises Refused."""
 
@@ -122,6 +133,7 @@ class Surroundings:
     catalogs: CatalogStore
     runs: Runs
     zeus: Planner
+    replays: Replays
     logs: Logs
     peers: Peers
     git: Git

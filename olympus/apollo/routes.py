@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from quart import Response
@@ -12,6 +13,7 @@ from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_incidents import Incidents
+from olympus.apollo.api_replay import replay
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.api_silences import Silences
@@ -61,6 +63,11 @@ _ORDER: Final = {"type": "object", "required": ["do"], "properties": {"do": {"ty
 _PLAN: Final = {
     "type": "object",
     "properties": {"ref": {"type": ["string", "null"]}, "against": {"enum": ["live", None]}},
+}
+_REPLAY: Final = {
+    "type": "object",
+    "properties": {"since": {"type": ["string", "null"]}, "against": {"type": ["string", "null"]}},
+    "additionalProperties": False,
 }
 _REF: Final = {"type": "object", "required": ["ref"], "properties": {"ref": {"type": "string"}}}
 _APPROVE: Final = {
@@ -218,6 +225,14 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
         ),
         Route("DELETE", f"{API}/silences/{{name}}", "operator", "End a silence", silences.end, answer=204),
         Route("POST", f"{API}/plan", "viewer", "What a commit would do", admin.plan, _PLAN),
+        Route(
+            "POST",
+            f"{API}/replay",
+            "viewer",
+            "What a commit's rules would have done",
+            partial(replay, around),
+            _REPLAY,
+        ),
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),
         Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status),

@@ -9,5 +9,6 @@ correlate, scan, windows            what of correlated events has come, and when
 engine    all rules against one stream of events: pure, driven alike by the service and by rehearsals
 core      what follows for one incident; draft, verifying: its parts
 rule_tests, rehearsal, replies      RuleTests on a virtual clock; expected, coverage, reasons: what they come to
+replay, past, recorded, hindsight   what happened, held against other rules; differences: what it comes to
 standing, budgets                   silences, suspensions, limits
 """

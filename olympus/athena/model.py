@@ -42,11 +42,15 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What rules are held against. nodes: name → labels as git declares them. suspended: rule, or `*` → by whom."""
+    """What rules are held against. nodes: name → labels as git declares them. suspended: rule, or `*` → by whom.
+
+    held: rule → why it was silenced then, in a replay
+    """
 
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
     suspended: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
 
 
 # ── facts about one incident ──

@@ -49,6 +49,8 @@ class Standing:
 
     def silenced(self, rule: str, node: str | None, now: datetime) -> str | None:
         """Why nothing is done: a silence, or the kill switch."""
+        if rule in self.world.held:
+            return self.world.held[rule]
         for silence in self.world.silences:
             if silence.until > now and self._covers(silence, rule, node):
                 return f"silence '{silence.name}' until {rfc3339(silence.until)}: {silence.reason}"

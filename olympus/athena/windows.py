@@ -133,7 +133,8 @@ def _due(window: Window | None, shape: Shape, now: int) -> Made:
         return Decision(None)
     # What comes of a key begins its window anew; without keys nothing would.
     state = None if shape.keyed else replace(window, told=True, touched=now)
-    return Decision(state, (Complete(now, window.marks),))
+    # At its deadline, whenever that is looked at: so it is the same event, whoever finds it.
+    return Decision(state, (Complete(ends, window.marks),))
 
 
 def _seen(window: Window | None, mark: Mark, shape: Shape, now: int) -> Made:

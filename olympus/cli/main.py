@@ -36,6 +36,7 @@ _PLACES: Final[dict[str, str]] = {
     "events": "events.register",
     "emit": "events.register_emit",
     "eval": "events.register_eval",
+    "replay": "replay.register",
     "test": "test.register",
     "match": "match.register",
     "explain": "explain.register",

@@ -74,6 +74,8 @@ def _show(made: dict[str, Any]) -> None:
             print("    " + visible(line))
     if not made["actions"]:
         print("nothing would be done")
+    for line in made["foreseen"]:
+        print(visible(line))
 
 
 def _sync(args: argparse.Namespace) -> int:

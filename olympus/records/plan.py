@@ -30,12 +30,16 @@ class Action(Document):
 
 
 class Plan(Document):
-    """`from_` and `to` are revisions; from_ is None before the first. No actions: nothing would be done."""
+    """`from_` and `to` are revisions; from_ is None before the first. No actions: nothing would be done.
+
+    foreseen: what rules that it changes would have done in the last day, in words
+    """
 
     from_: str | None = Field(default=None, alias="from")
     to: str
     actions: tuple[Action, ...] = ()
     warnings: tuple[str, ...] = ()
+    foreseen: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """`+1 service, ~1 schedule`: what happens to resources; `no changes` where nothing does."""

@@ -35,7 +35,7 @@ class Zeus:
         cluster = await read_cluster(self._kv, self._clock.now())
         root = await self._catalogs.root()
         known = Hosts(hosts=dict(cluster.hosts))
-        before = Declaration()
+        before, old = Declaration(), None
         if root is not None:
             old = await self._catalogs.load(root)
             files = await self._catalogs.files(root)
@@ -49,6 +49,8 @@ class Zeus:
         made_of = await contents(catalog, refs, hosts.values(), read=read, save=unsaved)
         after = declaration(catalog, checked.revision, made_of, cluster.intents)
         made = plan(before, after, World(hosts, cluster.told, cluster.seen, cluster.rollouts), live=live)
+        foreseen = await self._source.foreseen(checked.revision, old) if old is not None else []
+        made = made.model_copy(update={"foreseen": tuple(foreseen)})
         refused = prune_refused(before.resources, after.resources)
         if refused is not None:
             return made.model_copy(update={"warnings": (f"refused: {refused}", *made.warnings)})

@@ -28,7 +28,7 @@ from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import Push, RefUpdate
 from olympus.zeus.push_socket import Say
 from olympus.zeus.repo_git import SpecRepository, check_branch, check_url, without_password
-from olympus.zeus.validation import Checked, Judge, Validator, refusal
+from olympus.zeus.validation import Checked, Foresee, Judge, Validator, nothing_foreseen, refusal
 
 log = logging.getLogger("olympus.zeus")
 
@@ -63,6 +63,7 @@ class SpecSource:
         *,
         remote: Remote | None = None,
         judge: Judge = lambda _: (),
+        foresee: Foresee = nothing_foreseen,
     ) -> None:
         if remote is not None:
             check_url(remote.url)
@@ -74,6 +75,7 @@ class SpecSource:
         self._clock = clock
         self._remote = remote
         self._validator = Validator(repository, judge)
+        self._foresee = foresee
         self._offering = asyncio.Lock()
         self._stirred = asyncio.Event()
         self.settled = asyncio.Event()
@@ -143,12 +145,15 @@ class SpecSource:
             elif update.ref.startswith("refs/heads/") and not update.deletes:
                 branch = update.ref.removeprefix("refs/heads/")
                 await say(f"valid: {branch} {update.new[:7]}; only main is applied")
+                for line in await self.foreseen(update.new, await self._applied()):
+                    await say(line)
 
     async def _main_moved(self, update: RefUpdate, push: Push, say: Say) -> None:
         if not update.creates:
             kept = await asyncio.to_thread(self._keep_history, update)
             if kept is not None:
                 await say(f"history of main was replaced; its old head is kept as {kept}")
+        before = await self._applied()
         try:
             outcome = await self._offer(update.new, by=push.pusher, prune=push.prune_confirmed)
         except RetryLater as exc:
@@ -161,6 +166,25 @@ class SpecSource:
             return
         for line in said(outcome):
             await say(line)
+        if outcome.applied:
+            for line in await self.foreseen(update.new, before):
+                await say(line)
+
+    async def _applied(self) -> Catalog | None:
+        """What counts now; None before the first, and where nobody can tell."""
+        try:
+            root = await self._catalogs.root()
+            return None if root is None else await self._catalogs.load(root)
+        except RetryLater:
+            return None
+
+    async def foreseen(self, revision: str, before: Catalog | None) -> list[str]:
+        """What the commit's rules would have done lately, in words."""
+        if before is None:
+            return []
+        checked = await asyncio.to_thread(self._validator.check, revision)
+        after = checked.catalog
+        return [] if after is None else [f"foreseen: {one}" for one in await self._foresee(before, after)]
 
     def _keep_history(self, update: RefUpdate) -> str | None:
         if self._repository.contains(update.new, update.old):

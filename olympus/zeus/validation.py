@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -34,6 +34,14 @@ class Objection:
 
 Judge: TypeAlias = Callable[[Catalog], Iterable[Objection]]
 """What others say of a catalog that is valid."""
+
+Foresee: TypeAlias = Callable[[Catalog, Catalog], Awaitable[Sequence[str]]]
+"""What going from the first catalog to the second would have done lately, in words; nothing: nothing new."""
+
+
+async def nothing_foreseen(_before: Catalog, _after: Catalog) -> Sequence[str]:
+    """Where nobody can tell."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

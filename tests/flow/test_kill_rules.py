@@ -110,11 +110,16 @@ def test_no_incident_is_lost_and_no_remedy_is_started_twice(make_olympus, hermes
 
     names = [one["data"]["name"] for one in wanted.values() if one["type"] == "thing.broke"]
     names += [f"c{of}" for of in range(KILLS - 2)]
-    eventually(lambda: over(olympus, len(names)), within=180, what=f"{len(names)} incidents that are over")
+    until_over(olympus, names)
     incidents = everything(olympus, "incidents")
     assert Counter(one["key"] for one in incidents) == Counter(names)
     states = Counter(one["state"] for one in incidents)
-    assert states == {"resolved": len(names)}, [one for one in incidents if one["state"] != "resolved"]
+    others = [
+        f"{one['key']} {one['state']}: {one['decisions'][-1]['because']}"
+        for one in incidents
+        if one["state"] != "resolved"
+    ]
+    assert states == {"resolved": len(names)}, "\n".join(others)
     runs = everything(olympus, "runs")
     assert Counter(run["params"]["name"] for run in runs) == Counter(names), (
         "a remedy was started twice, or never"
@@ -127,9 +132,34 @@ def test_no_incident_is_lost_and_no_remedy_is_started_twice(make_olympus, hermes
     print(f"{KILLS} kills, {len(wanted)} events, {len(incidents)} incidents, {len(unknown)} runs unknown")
 
 
-def over(olympus: OlympusProcess, count: int) -> bool:
-    found = everything(olympus, "incidents")
-    return len(found) >= count and all(one["closedAt"] for one in found)
+def until_over(olympus: OlympusProcess, names: list[str]) -> None:
+    """Each has its incident, and that is over; else AssertionError, which says how those stand that are not."""
+    try:
+        eventually(lambda: not unfinished(olympus, names), within=180)
+    except AssertionError:
+        outcomes = {
+            rule: olympus.get(f"/api/v1/rules/{rule}")["status"]["outcomes"] for rule in ("broke", "counted")
+        }
+        left = unfinished(olympus, names)
+        listed = "\n".join(f"{name}: {how}" for name, how in left.items())
+        raise AssertionError(
+            f"{len(left)} of {len(names)} incidents are not over; {outcomes}\n{listed}"
+        ) from None
+
+
+def unfinished(olympus: OlympusProcess, names: list[str]) -> dict[str, str]:
+    """Name → how its incident stands."""
+    found = {one["key"]: one for one in everything(olympus, "incidents")}
+    runs = {one["id"]: one for one in everything(olympus, "runs")}
+
+    def standing(name: str) -> str:
+        one = found.get(name)
+        if one is None:
+            return "has no incident"
+        attempts = [(a["run"], a["state"], runs.get(a["run"], {}).get("state")) for a in one["attempts"]]
+        return f"{one['state']} since {one['changedAt']}, runs {attempts}"
+
+    return {name: standing(name) for name in names if name not in found or not found[name]["closedAt"]}
 
 
 def everything(olympus: OlympusProcess, what: str) -> list[Any]:

@@ -77,6 +77,11 @@ class Zeus:
         return await read_cluster(self._kv, SystemClock().now())
 
 
+class Replays:
+    async def replay(self, ref, since, *, seconds):
+        return {"from": "main", "to": ref or "main", "rules": []}
+
+
 class Logs:
     def steps(self, run):
         return []
@@ -148,7 +153,8 @@ async def apollo(folder):
     registry = EmbeddedRegistry()
     peers = Peers(registry, await trust_of(kv, author), author, http, clock)
     around = Surroundings(
-        kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv), logs=Logs(),
+        kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv),
+        logs=Logs(), replays=Replays(),
         peers=peers,
         git=Git(), secrets=Secrets(), upcoming=lambda name, count: [], ready=list, origins=frozenset({ORIGIN}),
         version="1",

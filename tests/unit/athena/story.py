@@ -56,6 +56,7 @@ class Story:
         self.looks: list[tuple[str, Look]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.count = 0
+        self.events: list[Event] = []
         self.world = World(nodes={name: {} for name in nodes or ("web-1", "web-2", "web-3")})
         self.specs = specs
         self.engine = self._engine()
@@ -88,6 +89,7 @@ class Story:
         return self.tell_event(event)
 
     def tell_event(self, event: Event) -> list[Came]:
+        self.events.append(event)
         came = self.engine.on_event(event, self.now)
         self._perform()
         return came

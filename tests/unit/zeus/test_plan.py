@@ -133,5 +133,5 @@ def test_a_rollback_that_stands_is_not_planned_as_a_restart():
 
 def test_the_shape_that_programs_rely_on():
     made = plan(declared("a"), declared("b", goal("s")), world(Host("n1"))).to_json()
-    assert set(made) == {"from", "to", "actions", "warnings"}
+    assert set(made) == {"from", "to", "actions", "warnings", "foreseen"}
     assert set(made["actions"][0]) == {"verb", "kind", "name", "node", "reason", "diff"}
