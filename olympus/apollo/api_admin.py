@@ -10,6 +10,7 @@ from olympus.apollo.audit import Audit
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed, paged
+from olympus.apollo.sight import sight_of
 from olympus.apollo.tokens import Tokens
 from olympus.hermes import keys
 from olympus.records.document import Document
@@ -44,12 +45,16 @@ class Admin:
             raise Problem(422, 'the body is {"ref": REF}')
         return json_answer(_said(await self._around.zeus.rollback(ref, by=request.by.name)))
 
-    async def status(self, _request: Request) -> Response:
+    async def status(self, request: Request) -> Response:
         """What runs, and what is wrong."""
         cluster = await self._around.zeus.cluster()
         root = await self._around.catalogs.root()
         catalog = await self._around.catalogs.load(root) if root else None
-        kinds = {kind: shown_all(kind, catalog, cluster) for kind in ("Node", "Service", "Schedule")}
+        sight = await sight_of(self._around.catalogs, request.by)
+        kinds = {
+            kind: sight.part(kind, shown_all(kind, catalog, cluster))
+            for kind in ("Node", "Service", "Schedule")
+        }
         problems = [
             {"kind": kind, "name": item["metadata"]["name"], "reason": c["reason"], "message": c["message"]}
             for kind, items in kinds.items()

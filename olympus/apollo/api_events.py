@@ -13,6 +13,7 @@ from quart import Response
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed
+from olympus.apollo.sight import Sight, sight_of
 from olympus.hermes.bus import Batch
 from olympus.kernel.clock import parse_rfc3339, rfc3339
 from olympus.kernel.errors import NotFound, Refused
@@ -22,6 +23,7 @@ from olympus.spec.duration import parse_duration
 
 _HEARTBEAT: Final = 15.0
 _CATCH_UP: Final = 10_000
+_PAGES: Final = 20
 
 
 class Events:
@@ -33,23 +35,34 @@ class Events:
         order = request.query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise Problem(400, f"order={order!r}: write asc or desc")
-        try:
-            items, after = await self._around.bus.history(
-                types=_types(request),
-                since=self._moment(request, "since"),
-                until=self._moment(request, "until"),
-                node=request.query.get("node"),
-                newest_first=order == "desc",
-                limit=request.limit,
-                after=request.cursor,
-            )
-        except Refused as error:
-            raise Problem(400, str(error)) from error
-        return listed([event.to_json() for event in items], after)
+        sight, limit = await self._sight(request), request.limit
+        found: list[Event] = []
+        after = request.cursor
+        # What can't be seen fills no page; but nobody waits for the whole history.
+        for _ in range(_PAGES):
+            try:
+                items, after = await self._around.bus.history(
+                    types=_types(request),
+                    since=self._moment(request, "since"),
+                    until=self._moment(request, "until"),
+                    node=request.query.get("node"),
+                    newest_first=order == "desc",
+                    limit=limit - len(found),
+                    after=after,
+                )
+            except Refused as error:
+                raise Problem(400, str(error)) from error
+            found += filter(sight.sees_event, items)
+            if after is None or len(found) >= limit:
+                break
+        return listed([event.to_json() for event in found], after)
+
+    async def _sight(self, request: Request) -> Sight:
+        return await sight_of(self._around.catalogs, request.by)
 
     async def one(self, request: Request) -> Response:
         event = await self._around.bus.find(request.params["id"])
-        if event is None:
+        if event is None or not (await self._sight(request)).sees_event(event):
             raise NotFound(f"there is no event {request.params['id']}, or it is not kept any more")
         return json_answer(event.to_json())
 
@@ -95,21 +108,22 @@ class Events:
         """Server-sent events; goes on after `Last-Event-ID`."""
         types = _types(request)
         last = request.headers.get("last-event-id") or request.query.get("lastEventId")
-        response = Response(self._sent(types, last), mimetype="text/event-stream")
+        response = Response(self._sent(types, last, request), mimetype="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         response.timeout = None
         return response
 
-    async def _sent(self, types: list[str], last: str | None) -> AsyncIterator[bytes]:
+    async def _sent(self, types: list[str], last: str | None, request: Request) -> AsyncIterator[bytes]:
         bus = self._around.bus
         # First the place from which on everything is told, then what was before: nothing falls between.
         subscription = bus.subscribe(await bus.now())
         seen: set[str] = set()
         yield b": connected\n\n"
+        sight = await self._sight(request)
         for event in await self._since(last):
             seen.add(event.id)
-            if _fits(event.type, types):
+            if _fits(event.type, types) and sight.sees_event(event):
                 yield _framed(event)
         waiting = asyncio.ensure_future(anext(subscription))
         try:
@@ -120,8 +134,10 @@ class Events:
                     continue
                 batch: Batch = waiting.result()
                 waiting = asyncio.ensure_future(anext(subscription))
+                # Labels, and Access itself, may have changed since.
+                sight = await self._sight(request)
                 for event in batch.events:
-                    if event.id not in seen and _fits(event.type, types):
+                    if event.id not in seen and _fits(event.type, types) and sight.sees_event(event):
                         yield _framed(event)
         finally:
             waiting.cancel()

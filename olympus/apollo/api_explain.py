@@ -11,6 +11,7 @@ from quart import Response
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer
+from olympus.apollo.sight import Sight, sight_of
 from olympus.hermes import keys
 from olympus.kernel.errors import NotFound
 from olympus.kernel.events import MAX_DEPTH, Event
@@ -44,14 +45,15 @@ class Explain:
         if len(given) != 1:
             raise Problem(400, "name one of run=ID, service=NAME and schedule=NAME")
         [kind] = given
-        story = await asked[kind](request.query[kind])
+        story = await asked[kind](request.query[kind], await sight_of(self._around.catalogs, request.by))
         return json_answer(story.to_json())
 
-    async def _run(self, run_id: str) -> Story:
+    async def _run(self, run_id: str, sight: Sight) -> Story:
         entry = await self._around.kv.get(keys.run(run_id))
         if entry is None:
             raise NotFound(f"there is no run {run_id}")
         run = Run.from_bytes(entry.value)
+        sight.demand("viewer", "Pipeline", run.pipeline, f"run {run_id}")
         # What began it is caused by what asked for it: the chain goes on through runs.
         chain = await self._causes(run.begun or run.cause.event)
         if run.cause.kind == "incident":
@@ -61,7 +63,7 @@ class Explain:
                 ("olympus.hephaestus.step-finished", "olympus.hephaestus.run-finished"),
                 lambda data: data.get("run") == run.id,
             )
-        chain.sort(key=lambda event: event.time)
+        chain = sorted(filter(sight.sees_event, chain), key=lambda event: event.time)
         return story_of_run(run, chain)
 
     async def _causes(self, event_id: str | None) -> list[Event]:
@@ -89,16 +91,19 @@ class Explain:
                 break
         return found[:_TOLD][::-1]
 
-    async def _service(self, name: str) -> Story:
+    async def _service(self, name: str, sight: Sight) -> Story:
+        sight.demand("viewer", "Service", name, f"Service '{name}'")
         cluster = await self._around.zeus.cluster()
         statuses = {}
-        for one in (name, *(await self._declared("Service", name)).spec.depends_on):
+        needs = (await self._declared("Service", name)).spec.depends_on
+        for one in (name, *(other for other in needs if sight.sees("Service", other))):
             statuses[one] = shown(await self._declared("Service", one), cluster)["status"]
         chain = await self._lately(_OF_SERVICES, lambda data: data.get("service") == name)
         instances = [ones[name] for _, ones in sorted(cluster.seen.items()) if name in ones]
         return story_of_service(name, statuses.pop(name), instances, statuses, chain)
 
-    async def _schedule(self, name: str) -> Story:
+    async def _schedule(self, name: str, sight: Sight) -> Story:
+        sight.demand("viewer", "Schedule", name, f"Schedule '{name}'")
         declared = await self._declared("Schedule", name)
         status = shown(declared, await self._around.zeus.cluster())["status"]
 

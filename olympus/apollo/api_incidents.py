@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from quart import Response
 
+from olympus.apollo.access import Role
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed
+from olympus.apollo.sight import sight_of
 from olympus.hermes import keys
 from olympus.kernel.errors import NotFound
 from olympus.kernel.events import Event
@@ -60,20 +62,21 @@ class Incidents:
         if request.cursor:
             ids = [one for one in ids if one < request.cursor]
         items: list[dict[str, Any]] = []
+        sight = await sight_of(self._around.catalogs, request.by)
         for one in ids:
             if len(items) == request.limit:
                 return listed(items, items[-1]["id"])
             incident = await self._read(one)
-            if incident is not None and _wanted(incident, request):
+            if incident is not None and _wanted(incident, request) and sight.sees("Rule", incident.rule):
                 items.append(shown(incident))
         return listed(items)
 
     async def one(self, request: Request) -> Response:
-        return json_answer(shown(await self._incident(request)))
+        return json_answer(shown(await self._incident(request, "viewer")))
 
     async def ack(self, request: Request) -> Response:
         """Somebody cares for it."""
-        incident = await self._incident(request)
+        incident = await self._incident(request, "operator")
         said = await self._say(
             request, incident, INCIDENT_ACKNOWLEDGED, {}, lambda found: found.acked is not None
         )
@@ -84,7 +87,7 @@ class Incidents:
         text = request.json().get("text")
         if not isinstance(text, str) or not 1 <= len(text) <= _MAX_TEXT:
             raise Problem(422, f'the body is {{"text": …}}, of 1 to {_MAX_TEXT} characters')
-        incident = await self._incident(request)
+        incident = await self._incident(request, "operator")
 
         def there(found: Incident) -> bool:
             return found.comments[-1:] != incident.comments[-1:]
@@ -118,10 +121,12 @@ class Incidents:
                         break
         return found
 
-    async def _incident(self, request: Request) -> Incident:
+    async def _incident(self, request: Request, role: Role) -> Incident:
         found = await self._read(request.params["id"])
         if found is None or found.state in HIDDEN:
             raise NotFound(f"there is no incident {request.params['id']}")
+        sight = await sight_of(self._around.catalogs, request.by)
+        sight.demand(role, "Rule", found.rule, f"incident {found.id}")
         return found
 
     async def _read(self, incident_id: str) -> Incident | None:

@@ -10,6 +10,7 @@ from olympus.apollo.api_silences import by_hand
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, paged
+from olympus.apollo.sight import Sight, sight_of
 from olympus.hermes import keys
 from olympus.hermes.kv import Cas, TransactionConflict
 from olympus.kernel.clock import rfc3339
@@ -45,9 +46,12 @@ class Resources:
         items = shown_all(kind, catalog, await self._around.zeus.cluster())
         return items + await by_hand(self._around) if kind == "Silence" else items
 
+    async def _seen(self, kind: str, sight: Sight) -> list[dict[str, Any]]:
+        return sight.part(kind, await self._all(kind))
+
     async def listed(self, request: Request) -> Response:
         kind = self._kind(request)
-        items = await self._all(kind)
+        items = await self._seen(kind, await self._sight(request))
         selector = request.query.get("selector")
         if selector:
             try:
@@ -59,10 +63,14 @@ class Resources:
 
     async def one(self, request: Request) -> Response:
         kind = self._kind(request)
-        return json_answer(await self._find(kind, request.params["name"]))
+        return json_answer(await self._find(kind, request.params["name"], await self._sight(request)))
 
-    async def _find(self, kind: str, name: str) -> dict[str, Any]:
-        found = next((item for item in await self._all(kind) if item["metadata"]["name"] == name), None)
+    async def _sight(self, request: Request) -> Sight:
+        return await sight_of(self._around.catalogs, request.by)
+
+    async def _find(self, kind: str, name: str, sight: Sight) -> dict[str, Any]:
+        items = await self._seen(kind, sight)
+        found = next((item for item in items if item["metadata"]["name"] == name), None)
         if found is None:
             raise NotFound(f"there is no {kind} '{name}'")
         return found
@@ -74,8 +82,10 @@ class Resources:
         if do not in ORDERS.get(kind, ()) or do not in get_args(Do):
             known = ", ".join(ORDERS.get(kind, ())) or "nothing"
             raise Problem(422, f"{do!r} can't be ordered of a {kind}: there is {known}")
+        sight = await self._sight(request)
         if (kind, name) != ("Rule", ALL_RULES):
-            await self._find(kind, name)
+            await self._find(kind, name, sight)
+        sight.demand("operator", kind, name, f"{kind} '{name}'")
         key, order_id = keys.intent(kind, name), new_id()
         while True:
             entry = await self._around.kv.get(key)
@@ -90,7 +100,7 @@ class Resources:
 
     async def upcoming(self, request: Request) -> Response:
         name = request.params["name"]
-        await self._find("Schedule", name)
+        await self._find("Schedule", name, await self._sight(request))
         text = request.query.get("n", "10")
         if not text.isdigit() or not 1 <= int(text) <= _MAX_UPCOMING:
             raise Problem(400, f"n={text!r}: write a number from 1 to {_MAX_UPCOMING}")

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from quart import Response
 
+from olympus.apollo.access import Role
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed
+from olympus.apollo.sight import sight_of
 from olympus.hermes import keys
 from olympus.kernel.errors import NotFound
 from olympus.records.run import Cause, Run
@@ -64,9 +66,11 @@ class RunHandlers:
         key = request.headers.get("idempotency-key")
         if key is not None and not 1 <= len(key) <= 255:
             raise Problem(400, "Idempotency-Key has to have 1 to 255 characters")
-        cause = Cause(kind="user", name=request.by.name)
+        pipeline, cause = request.params["name"], Cause(kind="user", name=request.by.name)
+        sight = await sight_of(self._around.catalogs, request.by)
+        sight.demand("operator", "Pipeline", pipeline, f"pipeline '{pipeline}'")
         scoped = f"{request.by.token}/{key}" if key is not None else None
-        started = await self._around.runs.start(request.params["name"], params, cause, idempotency_key=scoped)
+        started = await self._around.runs.start(pipeline, params, cause, idempotency_key=scoped)
         return json_answer({"id": started.id}, 202, Location=f"/api/v1/runs/{started.id}")
 
     async def listed(self, request: Request) -> Response:
@@ -78,11 +82,12 @@ class RunHandlers:
         if request.cursor:
             ids = [one for one in ids if one < request.cursor]
         items: list[dict[str, Any]] = []
+        sight = await sight_of(self._around.catalogs, request.by)
         for one in ids:
             if len(items) == limit:
                 return listed(items, items[-1]["id"])
             run = await self._read(one)
-            if run is not None and self._wanted(run, request):
+            if run is not None and self._wanted(run, request) and sight.sees("Pipeline", run.pipeline):
                 items.append(shown(run))
         return listed(items)
 
@@ -91,13 +96,15 @@ class RunHandlers:
         return all(request.query.get(name, value) == value for name, value in wanted.items())
 
     async def one(self, request: Request) -> Response:
-        return json_answer(shown(await self._run(request)))
+        return json_answer(shown(await self._run(request, "viewer")))
 
     async def cancel(self, request: Request) -> Response:
+        await self._run(request, "operator")
         await self._around.runs.cancel(request.params["id"], request.by.name)
         return json_answer({"id": request.params["id"]}, 202)
 
     async def retry(self, request: Request) -> Response:
+        await self._run(request, "operator")
         await self._around.runs.retry(request.params["id"], request.by.name)
         return json_answer({"id": request.params["id"]}, 202)
 
@@ -107,16 +114,18 @@ class RunHandlers:
         step, approved = body.get("step"), body.get("approved", True)
         if not isinstance(step, str) or not isinstance(approved, bool):
             raise Problem(422, 'the body is {"step": NAME}, or {"step": NAME, "approved": false}')
-        caller = request.by
-        await self._around.runs.approve(
-            request.params["id"], step, role=caller.role, by=caller.name, approved=approved
-        )
+        run, sight = await self._run(request, "operator"), await sight_of(self._around.catalogs, request.by)
+        role: Role = "admin" if sight.may("admin", "Pipeline", run.pipeline) else "operator"
+        await self._around.runs.approve(run.id, step, role=role, by=request.by.name, approved=approved)
         return json_answer({"id": request.params["id"], "step": step}, 202)
 
-    async def _run(self, request: Request) -> Run:
+    async def _run(self, request: Request, role: Role) -> Run:
+        """The run that the path names. Raises NotFound where it can't be seen, Problem 403 without `role` on it."""
         run = await self._read(request.params["id"])
         if run is None:
             raise NotFound(f"there is no run {request.params['id']}")
+        sight = await sight_of(self._around.catalogs, request.by)
+        sight.demand(role, "Pipeline", run.pipeline, f"run {run.id}")
         return run
 
     async def _read(self, run_id: str) -> Run | None:

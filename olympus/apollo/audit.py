@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from olympus.apollo.tokens import Caller
+from olympus.apollo.access import Caller
 from olympus.hermes import keys
 from olympus.hermes.kv import Cas, Kv, TransactionConflict
 from olympus.kernel.clock import Clock, rfc3339

@@ -19,6 +19,7 @@ from quart import request as quart_request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from olympus.apollo import openapi, problems
+from olympus.apollo.access import Caller, Role, narrowed
 from olympus.apollo.audit import Audit
 from olympus.apollo.metrics import Metrics
 from olympus.apollo.pages import Pages
@@ -28,7 +29,7 @@ from olympus.apollo.problems import Problem
 from olympus.apollo.request import MAX_BODY, Request, json_answer
 from olympus.apollo.routes import API, Route, table
 from olympus.apollo.sessions import COOKIE, Session, Sessions
-from olympus.apollo.tokens import Caller, Role, Tokens
+from olympus.apollo.tokens import Tokens
 from olympus.kernel.errors import OlympusError
 
 log = logging.getLogger("olympus.apollo")
@@ -96,7 +97,7 @@ class App:
                 caller, session = await (self._caller() if peer is None else self._peer(peer))
                 if session is not None:
                     self._check_form(session)
-                _demand(caller, route.access)
+                _demand(caller, route.access, part=route.part)
             request = await self._request(params, caller, from_peer=peer is not None)
             response = await route.handler(request)
         except Problem as problem:
@@ -143,12 +144,16 @@ class App:
             caller = await self._tokens.check(_token_in(header))
             if caller is None:
                 raise Problem(401, "the token is not known, is over, or was revoked")
-            return caller, None
+            return await self._narrowed(caller), None
         cookie = quart_request.cookies.get(COOKIE)
         session = await self._sessions.check(cookie) if cookie else None
         if session is None:
             raise Problem(401, "a token is needed: Authorization: Bearer …")
-        return session.caller, session
+        return await self._narrowed(session.caller), session
+
+    async def _narrowed(self, caller: Caller) -> Caller:
+        root = await self._around.catalogs.root()
+        return narrowed(caller, await self._around.catalogs.load(root)) if root else caller
 
     def _check_form(self, session: Session) -> None:
         """What a browser posts with its cookie has to say what only our own page can know."""
@@ -206,8 +211,8 @@ class App:
         try:
             caller, _ = await self._caller()
             pushes = self._around.git.pushes(call)
-            if pushes:
-                _demand(caller, "admin")
+            # A clone shows everything.
+            _demand(caller, "admin" if pushes else "viewer")
             call = replace(call, user=caller.name)
             serving = self._around.git.serve(call, _pieces())
             answer = await serving.__aenter__()
@@ -242,6 +247,8 @@ class App:
         session = await self._sessions.check(cookie) if cookie else None
         if session is None and not open_to_all:
             return Response(b"", 303, headers={"Location": "/login"})
+        if session is not None:
+            session = replace(session, caller=await self._narrowed(session.caller))
         response: Response = await handler(session)
         return response
 
@@ -285,10 +292,14 @@ class App:
         return problems.answer(Problem(500, "Olympus made a mistake; its log says which"))
 
 
-def _demand(caller: Caller, role: Role) -> None:
-    """Raises Problem 403."""
+def _demand(caller: Caller, role: Role, *, part: bool = False) -> None:
+    """Raises Problem 403. part: who may it on a part of the cluster gets that."""
     if not caller.may(role):
         raise Problem(403, f"the role {role} is needed, and '{caller.name}' is {caller.role}")
+    if not part and not caller.may_all(role):
+        raise Problem(
+            403, f"the role {role} is needed on everything, and Access gives '{caller.name}' a part"
+        )
 
 
 def _token_in(header: str) -> str:

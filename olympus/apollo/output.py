@@ -13,6 +13,7 @@ from quart import Response
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request
+from olympus.apollo.sight import sight_of
 from olympus.hermes import keys
 from olympus.kernel.errors import NotFound, OlympusError
 from olympus.records.run import Run, StoredPipeline
@@ -34,6 +35,8 @@ class Output:
         run = await self._read(request.params["id"])
         if run is None:
             raise NotFound(f"there is no run {request.params['id']}")
+        sight = await sight_of(self._around.catalogs, request.by)
+        sight.demand("viewer", "Pipeline", run.pipeline, f"run {run.id}")
         step, node = request.query.get("step"), request.query.get("node")
         if step is not None and run.steps and step not in {one.name for one in run.steps}:
             raise NotFound(f"run {run.id} has no step '{step}'")
@@ -49,6 +52,8 @@ class Output:
         name, text = request.params["name"], request.query.get("tail", "200")
         if not text.isdigit():
             raise Problem(400, f"tail={text!r}: write a number of lines")
+        sight = await sight_of(self._around.catalogs, request.by)
+        sight.demand("viewer", "Service", name, f"Service '{name}'")
         node = request.query.get("node") or await self._home(name)
         if node != self._around.node:
             return await self._elsewhere(request, node)

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from olympus.apollo.tokens import Caller
+from olympus.apollo.access import Caller
 from olympus.hermes.registry import Member, Registry
 from olympus.hermes.trust import Author, Trust
 from olympus.host.http_aiohttp import HttpClient, HttpFailed
@@ -83,7 +83,7 @@ class Peers:
         if await self._trust.objection("ask", asked, signature) is not None:
             return None
         name = signature.partition(":")[0]
-        return Caller(token="", name=f"olympus on {name}", role="viewer")
+        return Caller(token="", name=f"olympus on {name}", own="viewer")
 
 
 def said(node: str, path: str, query: Mapping[str, str], moment: str) -> bytes:

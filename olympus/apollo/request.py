@@ -10,9 +10,9 @@ from typing import Any, Final
 import orjson
 from quart import Response
 
+from olympus.apollo.access import Caller
 from olympus.apollo.problems import Problem
 from olympus.apollo.sessions import Session
-from olympus.apollo.tokens import Caller
 
 MAX_BODY: Final = 2 * 1024 * 1024
 MAX_LIMIT: Final = 1000

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from quart import Response
 
+from olympus.apollo.access import Role
 from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
@@ -21,7 +22,7 @@ from olympus.apollo.audit import Audit
 from olympus.apollo.output import Output
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.request import Request
-from olympus.apollo.tokens import Role, Tokens
+from olympus.apollo.tokens import Tokens
 from olympus.apollo.webhooks import Webhooks
 
 Access: TypeAlias = Role | Literal["open"]
@@ -36,6 +37,7 @@ class Route:
 
     peers: another controller may ask it as a viewer, by its signature
     access: the role that is needed at least; `open` for nobody's (a webhook proves itself)
+    part:   its handler gives who is restricted by Access what is in his part; else it is refused to him
     """
 
     method: str
@@ -47,6 +49,7 @@ class Route:
     query: tuple[str, ...] = ()
     answer: int = 200
     peers: bool = False
+    part: bool = False
 
     @property
     def changes(self) -> bool:
@@ -118,13 +121,23 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
     for plural, kind in PLURALS.items():
         base = f"{API}/{plural}"
         found.append(
-            Route("GET", base, "viewer", f"All {plural}", resources.listed, query=(*_PAGE, "selector"))
+            Route(
+                "GET",
+                base,
+                "viewer",
+                f"All {plural}",
+                resources.listed,
+                query=(*_PAGE, "selector"),
+                part=True,
+            )
         )
-        found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one))
+        found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one, part=True))
     for plural in ("services", "nodes", "schedules", "checks", "logwatches", "rules"):
         path = f"{API}/{plural}/{{name}}/orders"
         found.append(
-            Route("POST", path, "operator", "Order outside git", resources.order, _ORDER, answer=202)
+            Route(
+                "POST", path, "operator", "Order outside git", resources.order, _ORDER, answer=202, part=True
+            )
         )
     found += [
         Route(
@@ -134,6 +147,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "Coming firings",
             resources.upcoming,
             query=("n",),
+            part=True,
         ),
         Route(
             "GET",
@@ -143,6 +157,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             output.of_service,
             query=("tail", "follow", "node"),
             peers=True,
+            part=True,
         ),
         Route(
             "POST",
@@ -152,9 +167,18 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             runs.start,
             _PARAMS,
             answer=202,
+            part=True,
         ),
-        Route("GET", f"{API}/runs", "viewer", "Runs", runs.listed, query=(*_PAGE, "pipeline", "state")),
-        Route("GET", f"{API}/runs/{{id}}", "viewer", "A run", runs.one),
+        Route(
+            "GET",
+            f"{API}/runs",
+            "viewer",
+            "Runs",
+            runs.listed,
+            query=(*_PAGE, "pipeline", "state"),
+            part=True,
+        ),
+        Route("GET", f"{API}/runs/{{id}}", "viewer", "A run", runs.one, part=True),
         Route(
             "GET",
             f"{API}/runs/{{id}}/logs",
@@ -163,10 +187,19 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             output.of_run,
             query=("step", "node", "follow"),
             peers=True,
+            part=True,
         ),
-        Route("POST", f"{API}/runs/{{id}}/cancel", "operator", "End a run", runs.cancel, answer=202),
         Route(
-            "POST", f"{API}/runs/{{id}}/retry", "operator", "Go on from what failed", runs.retry, answer=202
+            "POST", f"{API}/runs/{{id}}/cancel", "operator", "End a run", runs.cancel, answer=202, part=True
+        ),
+        Route(
+            "POST",
+            f"{API}/runs/{{id}}/retry",
+            "operator",
+            "Go on from what failed",
+            runs.retry,
+            answer=202,
+            part=True,
         ),
         Route(
             "POST",
@@ -176,6 +209,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             runs.approve,
             _APPROVE,
             answer=202,
+            part=True,
         ),
         Route(
             "GET",
@@ -184,9 +218,18 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "History",
             events.history,
             query=(*_PAGE, "type", "since", "until", "node", "order"),
+            part=True,
         ),
-        Route("GET", f"{API}/events/stream", "viewer", "Server-sent events", events.stream, query=("type",)),
-        Route("GET", f"{API}/events/{{id}}", "viewer", "An event", events.one),
+        Route(
+            "GET",
+            f"{API}/events/stream",
+            "viewer",
+            "Server-sent events",
+            events.stream,
+            query=("type",),
+            part=True,
+        ),
+        Route("GET", f"{API}/events/{{id}}", "viewer", "An event", events.one, part=True),
         Route("POST", f"{API}/events", "operator", "Emit an event", events.emit, _EVENT, answer=202),
         Route(
             "GET",
@@ -195,8 +238,9 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "Incidents",
             incidents.listed,
             query=(*_PAGE, "state", "rule"),
+            part=True,
         ),
-        Route("GET", f"{API}/incidents/{{id}}", "viewer", "An incident", incidents.one),
+        Route("GET", f"{API}/incidents/{{id}}", "viewer", "An incident", incidents.one, part=True),
         Route(
             "POST",
             f"{API}/incidents/{{id}}/ack",
@@ -204,6 +248,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "Say that you care for it",
             incidents.ack,
             answer=202,
+            part=True,
         ),
         Route(
             "POST",
@@ -213,6 +258,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             incidents.comment,
             _COMMENT,
             answer=202,
+            part=True,
         ),
         Route(
             "POST",
@@ -235,7 +281,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
         ),
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),
-        Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status),
+        Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status, part=True),
         Route(
             "GET",
             f"{API}/explain",
@@ -243,6 +289,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "Why something is as it is",
             Explain(around).explain,
             query=("run", "service", "schedule"),
+            part=True,
         ),
         Route("POST", f"{API}/eval", "viewer", "An expression on an event", admin.evaluate, _EVALUATE),
         Route("GET", f"{API}/tokens", "admin", "Tokens", admin.tokens, query=_PAGE),

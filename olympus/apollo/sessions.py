@@ -10,7 +10,8 @@ from typing import Final
 
 import orjson
 
-from olympus.apollo.tokens import Caller, Tokens
+from olympus.apollo.access import Caller
+from olympus.apollo.tokens import Tokens
 from olympus.hermes.keys import ROOT
 from olympus.hermes.kv import Delete, Kv, Put
 from olympus.kernel.clock import Clock, parse_rfc3339, rfc3339

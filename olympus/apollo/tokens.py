@@ -1,40 +1,23 @@
-"""Who may do what: tokens, of which only a hash is kept, and the roles that they have."""
+"""Tokens, of which only a hash is kept, and the roles that they have."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import orjson
 
+from olympus.apollo.access import ROLES, Caller
 from olympus.hermes import keys
 from olympus.hermes.kv import Cas, Kv, Put
 from olympus.kernel.clock import Clock, parse_rfc3339, rfc3339
 from olympus.kernel.errors import Invalid, NotFound
 from olympus.kernel.ids import new_id
 
-Role: TypeAlias = Literal["viewer", "operator", "admin"]
-
-ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
-"""Each may what those before it may."""
-
 _PREFIX: Final = "oly"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks."""
-
-    token: str
-    name: str
-    role: Role
-
-    def may(self, role: Role) -> bool:
-        return ROLES.index(self.role) >= ROLES.index(role)
 
 
 class Tokens:

@@ -11,6 +11,7 @@ from olympus.apollo.api_resources import PLURALS
 from olympus.apollo.api_runs import shown as shown_run
 from olympus.apollo.api_silences import by_hand
 from olympus.apollo.ports import Surroundings
+from olympus.apollo.sight import Sight
 from olympus.hermes import keys
 from olympus.kernel.errors import Refused
 from olympus.kernel.events import Event
@@ -30,10 +31,11 @@ _LOOKED_AT: Final = 1_000
 
 
 class Reader:
-    """Reads for one page; what it asked for once it does not ask for again."""
+    """Reads for one page and one reader, who gets what he may see; what it asked for once it does not ask for again."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, sight: Sight) -> None:
         self.around = around
+        self.sight = sight
         self._cluster: Any = None
         self._root: CatalogRoot | None = None
         self._catalog: Catalog | None = None
@@ -61,7 +63,8 @@ class Reader:
         """All of a kind with their status, by name."""
         await self._declared()
         items = shown_all(kind, self._catalog, self._cluster)
-        return items + await by_hand(self.around) if kind == "Silence" else items
+        items += await by_hand(self.around) if kind == "Silence" else []
+        return self.sight.part(kind, items)
 
     async def one(self, kind: str, name: str) -> Item | None:
         return next((item for item in await self.all(kind) if item["metadata"]["name"] == name), None)
@@ -73,7 +76,7 @@ class Reader:
         for key in ids:
             entry = await self.around.kv.get(key)
             run = Run.from_bytes(entry.value) if entry else None
-            if run is not None and wanted(run):
+            if run is not None and wanted(run) and self.sight.sees("Pipeline", run.pipeline):
                 found.append(shown_run(run))
             if len(found) == limit:
                 break
@@ -81,7 +84,8 @@ class Reader:
 
     async def run(self, run_id: str) -> Run | None:
         entry = await self.around.kv.get(keys.run(run_id))
-        return Run.from_bytes(entry.value) if entry else None
+        run = Run.from_bytes(entry.value) if entry else None
+        return run if run is not None and self.sight.sees("Pipeline", run.pipeline) else None
 
     async def incidents(self, limit: int, wanted: Callable[[Incident], bool] = lambda _: True) -> list[Item]:
         """Newest first; of the last thousand."""
@@ -90,7 +94,7 @@ class Reader:
         for key in ids:
             entry = await self.around.kv.get(key)
             incident = Incident.from_bytes(entry.value) if entry else None
-            if incident is not None and incident.state not in HIDDEN and wanted(incident):
+            if incident is not None and self._shows(incident) and wanted(incident):
                 found.append(shown_incident(incident))
             if len(found) == limit:
                 break
@@ -99,7 +103,10 @@ class Reader:
     async def incident(self, incident_id: str) -> Item | None:
         entry = await self.around.kv.get(keys.incident(incident_id))
         incident = Incident.from_bytes(entry.value) if entry else None
-        return shown_incident(incident) if incident is not None and incident.state not in HIDDEN else None
+        return shown_incident(incident) if incident is not None and self._shows(incident) else None
+
+    def _shows(self, incident: Incident) -> bool:
+        return incident.state not in HIDDEN and self.sight.sees("Rule", incident.rule)
 
     async def events(self, limit: int, types: Sequence[str] = ()) -> list[Item]:
         """Newest first, each with its sentence."""
@@ -113,19 +120,20 @@ class Reader:
             found, further = await self.around.bus.history(types=types, node=node, limit=limit, after=after)
         except Refused:
             return await self.history(limit, types, node=node)
-        return [told(event) for event in found], further
+        return [told(event) for event in found if self.sight.sees_event(event)], further
 
     async def about(self, field: str, name: str, limit: int = 20) -> list[Item]:
         """The last events whose data name it, of the last thousand."""
         found, _ = await self.around.bus.history(limit=_LOOKED_AT)
-        return [told(event) for event in found if event.data.get(field) == name][:limit]
+        about = [one for one in found if one.data.get(field) == name and self.sight.sees_event(one)]
+        return [told(event) for event in about[:limit]]
 
     async def causes(self, event_id: str | None) -> list[Item]:
         """An event and those before it, oldest first."""
         found: list[Item] = []
         while event_id is not None and len(found) < 32:
             event = await self.around.bus.find(event_id)
-            if event is None:
+            if event is None or not self.sight.sees_event(event):
                 break
             found.insert(0, told(event))
             event_id = event.cause
@@ -141,6 +149,8 @@ class Reader:
         for event in found:
             if event.cause in level and event.id not in level:
                 level[event.id] = level[event.cause] + 1
+                if not self.sight.sees_event(event):
+                    continue
                 shown.append(told(event) | {"level": level[event.id]})
         return shown
 

@@ -17,6 +17,7 @@ from olympus.apollo.pages.reader import PLURAL, Reader
 from olympus.apollo.pages.table import PAGES, Asked, Page
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.sessions import COOKIE, Session, Sessions
+from olympus.apollo.sight import sight_of
 from olympus.apollo.tokens import Tokens
 from olympus.kernel.resources import shipped
 
@@ -82,7 +83,11 @@ class Pages:
         if not session.caller.may(page.access):
             what = f"the role {page.access} is needed, and you are {session.caller.role}"
             return self._render("missing.html", 403, session=session, what=what, title="Not for you")
-        asked = Asked(Reader(self._around), params, quart_request.args.to_dict(), self._tokens, self._audit)
+        if not page.part and not session.caller.may_all(page.access):
+            what = "it shows everything, and Access gives you a part"
+            return self._render("missing.html", 403, session=session, what=what, title="Not for you")
+        reader = Reader(self._around, await sight_of(self._around.catalogs, session.caller))
+        asked = Asked(reader, params, quart_request.args.to_dict(), self._tokens, self._audit)
         values = await page.view(asked)
         if values is None:
             what = f"there is no {' '.join(quart_request.path.strip('/').split('/'))}, or it is not kept any more"

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
+from olympus.apollo.access import Role
 from olympus.apollo.api_resources import ORDERS
 from olympus.apollo.api_runs import shown as shown_run
 from olympus.apollo.audit import Audit
 from olympus.apollo.pages import view_forms, view_incidents, view_lists, view_problems, view_runs
 from olympus.apollo.pages.reader import PLURAL, Item, Reader
 from olympus.apollo.pages.view_words import fitting, indented
-from olympus.apollo.tokens import Role, Tokens
+from olympus.apollo.tokens import Tokens
 from olympus.kernel.clock import parse_rfc3339, rfc3339
 from olympus.kernel.errors import OlympusError
 
@@ -50,6 +51,7 @@ class Page:
     """view: what the template is filled with; None: there is no such thing.
 
     live: events whose types begin so change what it shows; `*`: all do
+    part: who is restricted by Access gets his part of it; else it is refused to him
     nav:  its name in the navigation, where `gap` sets it off; key: what `g` and this letter lead to
     """
 
@@ -58,6 +60,7 @@ class Page:
     view: Callable[[Asked], Awaitable[Values]]
     live: tuple[str, ...] = _ANY
     access: Role = "viewer"
+    part: bool = False
     nav: str = ""
     key: str = ""
     gap: bool = False
@@ -69,7 +72,9 @@ async def overview(asked: Asked) -> Values:
     kinds = {kind: await reader.all(kind) for kind, _, _ in _LISTED if kind not in ("Pipeline", "Asset")}
     runs = await reader.runs(_MANY)
     incidents = await reader.incidents(_MANY)
-    found = view_problems.of_specs(await reader.specs()) + view_problems.of_incidents(incidents)
+    found = view_problems.of_incidents(incidents)
+    if reader.sight.everything:
+        found += view_problems.of_specs(await reader.specs())
     for kind, items in kinds.items():
         found += view_problems.of_resources(kind, items)
     root = await reader.root()
@@ -296,8 +301,17 @@ _WORDS: Final = {kind: words for kind, words, _ in _LISTED}
 def _of(kind: str, nav: str, key: str) -> tuple[Page, Page]:
     base, live = f"/{PLURAL[kind]}", ("olympus.zeus.applied", *_ALSO.get(kind, ()))
     return (
-        Page(base, "resources.html", resources(kind, nav), live, nav=nav, key=key, gap=kind == "Node"),
-        Page(f"{base}/{{name}}", "resource.html", resource(kind), live),
+        Page(
+            base,
+            "resources.html",
+            resources(kind, nav),
+            live,
+            part=True,
+            nav=nav,
+            key=key,
+            gap=kind == "Node",
+        ),
+        Page(f"{base}/{{name}}", "resource.html", resource(kind), live, part=True),
     )
 
 
@@ -306,14 +320,14 @@ _INCIDENT: Final = ("olympus.athena.", "olympus.hephaestus.")
 _PUSH: Final = ("olympus.zeus.",)
 
 PAGES: Final[tuple[Page, ...]] = (
-    Page("/", "overview.html", overview, nav="Overview", key="o"),
-    Page("/incidents", "incidents.html", incidents, _INCIDENT, nav="Incidents", key="i"),
-    Page("/incidents/{id}", "incident.html", incident, _INCIDENT),
-    Page("/runs", "runs.html", runs, _RUN, nav="Runs", key="r"),
-    Page("/runs/{id}", "run.html", run, _RUN),
+    Page("/", "overview.html", overview, part=True, nav="Overview", key="o"),
+    Page("/incidents", "incidents.html", incidents, _INCIDENT, part=True, nav="Incidents", key="i"),
+    Page("/incidents/{id}", "incident.html", incident, _INCIDENT, part=True),
+    Page("/runs", "runs.html", runs, _RUN, part=True, nav="Runs", key="r"),
+    Page("/runs/{id}", "run.html", run, _RUN, part=True),
     *(page for row in _LISTED for page in _of(*row)),
-    Page("/events", "events.html", events, nav="Events", key="e", gap=True),
-    Page("/events/{id}", "event.html", event),
+    Page("/events", "events.html", events, part=True, nav="Events", key="e", gap=True),
+    Page("/events/{id}", "event.html", event, part=True),
     Page("/sync", "sync.html", sync, _PUSH, nav="Sync", key="y"),
     Page("/audit", "audit.html", audit, (), "admin", nav="Audit", key="a"),
     Page("/settings", "settings.html", settings, (), "admin", nav="Settings", key="t"),

@@ -130,10 +130,17 @@ class Here:
             given["Authorization"] = f"Bearer {token}"
         return await self.client.open(path, method=method, headers=given, **more)
 
+    def paths(self):
+        """Every route that ends, with a path of its."""
+        for route in self.app.routes:
+            if not route.path.endswith("/stream"):
+                yield route, route.path.replace("{name}", "x").replace("{id}", "x")
+
     async def declare(self, *documents):
+        """(kind, name, spec), or (kind, name, spec, labels)."""
         resources = [
-            resource_of({"kind": kind, "metadata": {"name": name}, "spec": spec})
-            for kind, name, spec in documents
+            resource_of({"kind": kind, "metadata": {"name": name, "labels": dict(*labels)}, "spec": spec})
+            for kind, name, spec, *labels in documents
         ]
         blob = await save_blob(self.kv, Catalog(resources).to_bytes())
         root = CatalogRoot(revision="r1", committed_at=SystemClock().now(), resources=blob)
