@@ -41,7 +41,10 @@
   }
   function hear(message) {
     if (message.state) { say(message.state); if (message.state === "live") soon(); }
-    if (message.type && concerns(message.type)) soon();
+    if (!message.type || !concerns(message.type)) return;
+    soon();
+    // What people say is told first, and written down by whom it concerns a moment later.
+    if (message.type.startsWith("olympus.apollo.")) setTimeout(soon, 1200);
   }
 
   const others = "BroadcastChannel" in window ? new BroadcastChannel("olympus") : null;

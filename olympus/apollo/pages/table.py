@@ -316,7 +316,7 @@ def _of(kind: str, nav: str, key: str) -> tuple[Page, Page]:
 
 
 _RUN: Final = ("olympus.hephaestus.",)
-_INCIDENT: Final = ("olympus.athena.", "olympus.hephaestus.")
+_INCIDENT: Final = ("olympus.athena.", "olympus.hephaestus.", "olympus.apollo.incident-")
 _PUSH: Final = ("olympus.zeus.",)
 
 PAGES: Final[tuple[Page, ...]] = (

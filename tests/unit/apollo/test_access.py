@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from olympus.apollo.access import ROLES
+from olympus.apollo.pages.table import PAGES
 from olympus.apollo.request import MAX_BODY
 from olympus.hermes import keys
 from olympus.hermes.kv import Put
@@ -26,6 +27,22 @@ async def test_every_route_refuses_whom_its_row_refuses_and_lets_through_whom_it
                 assert answer.status_code not in (401, 403, 500), (route, who, await answer.get_data())
             seen += 1
     assert seen > 250
+
+
+async def test_every_page_leads_nobody_to_the_login_and_refuses_whom_its_row_refuses(here):
+    for role in (None, *ROLES):
+        if role:
+            await here.client.post(
+                "/login", form={"token": here.tokens[role]}, headers={"Host": "127.0.0.1:4280"}
+            )
+        for page in PAGES:
+            answer = await here.ask("GET", page.path.replace("{name}", "x").replace("{id}", "x"))
+            if role is None:
+                assert (answer.status_code, answer.headers["Location"]) == (303, "/login"), page
+            elif ROLES.index(role) < ROLES.index(page.access):
+                assert answer.status_code == 403, (page, role)
+            else:
+                assert answer.status_code == (404 if "{" in page.path else 200), (page, role)
 
 
 async def test_a_wrong_token_is_401_before_anything_is_parsed_or_looked_up(here):
