@@ -184,7 +184,7 @@ class House:
         checks = Checks(kv, self.bus, clock, node, state=state, client=self._client)
         recent = Recent()
         watches = Watches(kv, self.bus, clock, node, state=state, recent=recent)
-        answering = Answering(kv, clock, node, trust=self._trust, recent=recent)
+        answering = Answering(kv, clock, node, trust=self._trust, recent=recent, unmatched=watches.unmatched)
         self._argos = Argos(
             kv, node, state=state, seals=seals, checks=checks, watches=watches, answering=answering
         )
@@ -193,11 +193,10 @@ class House:
         self._starts = Starts(kv, self.bus, clock, self._specs)
         means = Means(kv, self.bus, clock, self._specs, self._starts, node)
         self._hephaestus = Hephaestus(means, signer)
+        self._lines = LinesOfNodes(kv, clock, author)
         hands = Hands(
             RemediesAnswered(kv, self.bus, self._starts),
-            KnowledgeAnswered(
-                kv, clock, self._catalogs, lines=LinesOfNodes(kv, clock, author), client=self._client
-            ),
+            KnowledgeAnswered(kv, clock, self._catalogs, lines=self._lines, client=self._client),
             ObservationsAnswered(kv, clock, self._specs),
         )
         self._athena = Athena(kv, self.bus, clock, self._catalogs, hands)
@@ -318,6 +317,7 @@ class House:
             zeus=Zeus(self._kv, self._catalogs, source, self._clock),
             replays=Replays(self._catalogs, source, self._hindsight),
             logs=Logs(settings.state),
+            unmatched=self._lines.unmatched,
             peers=peers,
             git=Repositories({"specs": settings.state / "specs.git"}),
             secrets=self._secrets,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -122,6 +122,7 @@ class Git(Protocol):
 class Surroundings:
     """All that the app works with.
 
+    unmatched: shapes `{line, count}` of a node's last lines that a LogWatch does not match: node, watch, at most
     upcoming: the next firings of a schedule, by name and number
     ready:    why this host is not ready yet; nothing: it is
     """
@@ -135,6 +136,7 @@ class Surroundings:
     zeus: Planner
     replays: Replays
     logs: Logs
+    unmatched: Callable[[str, str, int], Awaitable[list[dict[str, Any]]]]
     peers: Peers
     git: Git
     secrets: Secrets

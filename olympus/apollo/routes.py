@@ -18,6 +18,7 @@ from olympus.apollo.api_replay import replay
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.api_silences import Silences
+from olympus.apollo.api_unmatched import UnmatchedLines
 from olympus.apollo.audit import Audit
 from olympus.apollo.output import Output
 from olympus.apollo.ports import Surroundings
@@ -117,6 +118,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
     resources, runs, output = Resources(around), RunHandlers(around), Output(around)
     events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
     incidents, silences = Incidents(around), Silences(around)
+    unmatched = UnmatchedLines(around)
     found: list[Route] = []
     for plural, kind in PLURALS.items():
         base = f"{API}/{plural}"
@@ -157,6 +159,15 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             output.of_service,
             query=("tail", "follow", "node"),
             peers=True,
+            part=True,
+        ),
+        Route(
+            "GET",
+            f"{API}/logwatches/{{name}}/unmatched",
+            "viewer",
+            "Samples of the last lines that no pattern of it matches",
+            unmatched.of_watch,
+            query=("limit", "node"),
             part=True,
         ),
         Route(

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from olympus.argos.recent import Question, Recent
+from olympus.argos.unmatched import Sample
 from olympus.hermes import keys
 from olympus.hermes.kv import Delete, DeletePrefix, Entry, Kv, Put
 from olympus.hermes.trust import Author, Trust
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import HermesUnreachable, Invalid, Refused, RetryLater
 from olympus.kernel.ids import new_id
-from olympus.records.ask import Answer, AnsweredLine, Ask
+from olympus.records.ask import Answer, AnsweredLine, AnsweredShape, Ask
 from olympus.records.seals import split
 
 log = logging.getLogger("olympus.argos")
+
+Unmatched: TypeAlias = Callable[[str, int], Awaitable[list[Sample]]]
 
 _STALE: Final = timedelta(minutes=1)
 _RETRY: Final = 1.0
@@ -43,7 +47,21 @@ class LinesOfNodes:
         Raises RetryLater where it did not answer in time, Invalid for a pattern that is none, Refused where this
         host is no controller, HermesUnreachable.
         """
-        ask = self._ask(node, question, timeout)
+        answer = await self._asked(self._ask(node, question, timeout), timeout)
+        return [one.to_json() for one in answer.lines]
+
+    async def unmatched(
+        self, node: str, watch: str, limit: int, *, timeout: timedelta = timedelta(seconds=2)
+    ) -> list[dict[str, Any]]:
+        """`[{line, count}]`: shapes of the watch's last lines there that none of its patterns matches.
+
+        Raises what `lines` does; Invalid where the watch is not at work there.
+        """
+        ask = Ask(id=new_id(), node=node, until=self._clock.now() + timeout, limit=limit, unmatched=watch)
+        return [one.to_json() for one in (await self._asked(ask, timeout)).shapes]
+
+    async def _asked(self, ask: Ask, timeout: timedelta) -> Answer:
+        node = ask.node
         key, answer_key = keys.ask(node, ask.id), keys.answer(node, ask.id)
         await self._kv.transact([Put(key, self._signed(ask))])
         try:
@@ -57,7 +75,7 @@ class LinesOfNodes:
         await self._kv.transact([Delete(key), Delete(answer_key)])
         if answer.error:
             raise Invalid(f"node {node}: {answer.error}")
-        return [one.to_json() for one in answer.lines]
+        return answer
 
     def _ask(self, node: str, question: Question, timeout: timedelta) -> Ask:
         return Ask(
@@ -86,14 +104,17 @@ class LinesOfNodes:
 
 
 class Answering:
-    """What this node answers. `run` until cancelled."""
+    """What this node answers. `run` until cancelled. unmatched: shapes for a watch's name, at most so many."""
 
-    def __init__(self, kv: Kv, clock: Clock, node: str, *, trust: Trust, recent: Recent) -> None:
+    def __init__(  # noqa: PLR0913 - what boot wires
+        self, kv: Kv, clock: Clock, node: str, *, trust: Trust, recent: Recent, unmatched: Unmatched
+    ) -> None:
         self._kv = kv
         self._clock = clock
         self._node = node
         self._trust = trust
         self._recent = recent
+        self._unmatched = unmatched
         self._answered: dict[str, datetime] = {}
 
     async def run(self) -> None:
@@ -145,7 +166,14 @@ class Answering:
         now = self._clock.now()
         if ask.until < now - _STALE:
             return None
-        return self._found(ask, now)
+        return self._found(ask, now) if ask.unmatched is None else await self._shapes(ask, ask.unmatched)
+
+    async def _shapes(self, ask: Ask, watch: str) -> Answer:
+        try:
+            found = await self._unmatched(watch, ask.limit)
+        except Invalid as exc:
+            return Answer(error=str(exc))
+        return Answer(shapes=tuple(AnsweredShape(line=one.line, count=one.count) for one in found))
 
     def _found(self, ask: Ask, now: datetime) -> Answer:
         question = Question(ask.contains, ask.pattern, None, ask.around, ask.limit)

@@ -6,7 +6,7 @@ Whole pieces are kept as they came, with the time at which they were read; lines
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -88,6 +88,12 @@ class Recent:
         _, text = kept.pieces.popleft()
         kept.size -= len(text)
         self._size -= len(text)
+
+    def pieces(self, streams: Collection[str]) -> list[tuple[str, bytes]]:
+        """(stream, whole lines) of those, each stream's oldest first."""
+        return [
+            (name, text) for name, kept in self._streams.items() if name in streams for _, text in kept.pieces
+        ]
 
     def lines(self, asked: Question, now: datetime) -> list[Line]:
         """Oldest first, at most `limit`, and no more than an answer may hold. Raises ValueError for its pattern."""

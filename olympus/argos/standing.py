@@ -25,6 +25,11 @@ class Standing:
         self._written: tuple[int, int] = (0, 0)
         self._behind = 0
 
+    @property
+    def streams(self) -> frozenset[str]:
+        """That lines came from since we were started."""
+        return frozenset(self._streams)
+
     def watching(self, now: datetime) -> bytes | None:
         return self._change(now, state="watching", message="")
 

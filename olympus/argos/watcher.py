@@ -22,9 +22,11 @@ from olympus.argos.places import Places
 from olympus.argos.plan import watch_plan
 from olympus.argos.ports import Batch, Chunk, Lost, Place
 from olympus.argos.recent import Recent
+from olympus.argos.sampling import sampled
 from olympus.argos.sources import source_of
 from olympus.argos.standing import Standing
 from olympus.argos.telling import Reached, Telling
+from olympus.argos.unmatched import Sample
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
@@ -99,6 +101,11 @@ class Watcher:
                 log.warning("watch_failed", extra={"watch": self._name, "why": why})
                 self._note(self._standing.failed(why, self._now()))
             await asyncio.sleep(_AGAIN)
+
+    async def unmatched(self, most: int) -> list[Sample]:
+        """Shapes of the last lines that no pattern matches, commonest first."""
+        pieces = self._means.recent.pieces(self._standing.streams)
+        return await asyncio.to_thread(sampled, pieces, self._patterns, self._spec.multiline, most)
 
     async def _watch(self) -> None:
         known = self._means.places.known(self._name)

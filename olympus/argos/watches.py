@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from olympus.argos.notices_watchdog import Notices
 from olympus.argos.places import Places
 from olympus.argos.recent import Recent
+from olympus.argos.unmatched import Sample
 from olympus.argos.watcher import Means, Watcher
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import DeletePrefix, Kv
 from olympus.kernel.clock import Clock
+from olympus.kernel.errors import Invalid
 from olympus.records.desired import WatchDesired
 from olympus.records.news import News
 from olympus.spec.kinds.logwatch import LogWatchSpec
@@ -44,11 +46,19 @@ class Watches:
         self._wanted: dict[str, WatchDesired] | None = None
         self._changed = asyncio.Event()
         self._tasks: dict[str, tuple[WatchDesired, asyncio.Task[None]]] = {}
+        self._watchers: dict[str, Watcher] = {}
 
     def take(self, watches: Iterable[WatchDesired]) -> None:
         """From now on these and no others."""
         self._wanted = {watch.name: watch for watch in watches}
         self._changed.set()
+
+    async def unmatched(self, name: str, most: int) -> list[Sample]:
+        """Shapes of the watch's last lines that none of its patterns matches. Raises Invalid where it is not here."""
+        watcher = self._watchers.get(name)
+        if watcher is None:
+            raise Invalid(f"logwatch {name} is not at work here")
+        return await watcher.unmatched(most)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,6 +94,7 @@ class Watches:
         wanted = dict(self._wanted)
         for name in [name for name, (watch, _) in self._tasks.items() if wanted.get(name) != watch]:
             _, task = self._tasks.pop(name)
+            self._watchers.pop(name, None)
             task.cancel()
             # It writes how far it read before another one goes on from there.
             await asyncio.wait([task])
@@ -97,4 +108,5 @@ class Watches:
             except ValidationError as exc:
                 log.warning("watch_not_read", extra={"watch": name, "why": str(exc)})
                 continue
-            self._tasks[name] = wanted[name], group.create_task(Watcher(means, name, spec).run())
+            self._watchers[name] = watcher = Watcher(means, name, spec)
+            self._tasks[name] = wanted[name], group.create_task(watcher.run())

@@ -41,11 +41,19 @@ def register_runs(subparsers: Subparsers) -> None:
 
 
 def register_logs(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("logs", help="what a run's steps, or a service, wrote")
-    parser.add_argument("what", metavar="RUN|service/NAME")
+    parser = subparsers.add_parser(
+        "logs", help="what a run's steps, or a service, wrote; or which lines a LogWatch does not match"
+    )
+    parser.add_argument(
+        "what",
+        metavar="RUN|service/NAME|logwatch/NAME",
+        help="of a logwatch: a line of each shape, with its count",
+    )
     parser.add_argument("--step", metavar="NAME")
     parser.add_argument("--node", metavar="NAME")
-    parser.add_argument("--tail", type=int, metavar="N", help="of a service: the last lines (200)")
+    parser.add_argument(
+        "--tail", type=int, metavar="N", help="of a service: the last lines (200); of a logwatch: shapes (20)"
+    )
     parser.add_argument("--follow", "-f", action="store_true")
     add_server(parser)
     parser.set_defaults(run=_logs)
@@ -164,14 +172,25 @@ def _logs(args: argparse.Namespace) -> int:
     client = Client.of(args)
     kind, slash, name = args.what.partition("/")
     if slash:
+        if kind in ("logwatch", "logwatches"):
+            return _unmatched(args, client, name)
         if kind not in ("service", "services"):
-            raise Invalid(f"{args.what!r}: write a run's id, or service/NAME")
+            raise Invalid(f"{args.what!r}: write a run's id, service/NAME or logwatch/NAME")
         lines = client.lines("services", name, "logs", node=args.node, tail=args.tail, follow=args.follow)
     else:
         lines = client.lines("runs", args.what, "logs", step=args.step, node=args.node, follow=args.follow)
     for line in lines:
         _write(line)
     return 0
+
+
+def _unmatched(args: argparse.Namespace, client: Client, name: str) -> int:
+    found = client.get("logwatches", name, "unmatched", node=args.node, limit=args.tail or 20)
+    for one in found["unanswered"]:
+        print(f"{one['node']}: {one['why']}", file=sys.stderr)
+    rows = [[one["node"], one["count"], visible(one["line"])] for one in found["items"]]
+    table(["NODE", "LINES", "THE LAST ONE"], rows, "no line that is still known is unmatched")
+    return 1 if found["unanswered"] else 0
 
 
 def _write(line: bytes) -> None:

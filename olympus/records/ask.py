@@ -10,7 +10,10 @@ from olympus.records.document import Document, Moment
 
 
 class Ask(Document):
-    """Which lines (see `argos.recent.Question`); times in seconds. until: nobody waits for the answer any more."""
+    """Which lines (see `argos.recent.Question`); times in seconds. until: nobody waits for the answer any more.
+
+    unmatched: a LogWatch; then shapes are asked for, of its last lines that none of its patterns matches
+    """
 
     id: str
     node: str
@@ -20,6 +23,7 @@ class Ask(Document):
     last: float | None = None
     around: Moment | None = None
     limit: int = 100
+    unmatched: str | None = None
 
 
 class AnsweredLine(Document):
@@ -28,8 +32,16 @@ class AnsweredLine(Document):
     line: str
 
 
+class AnsweredShape(Document):
+    """line: the last one of its shape. count: how many lines are of it."""
+
+    line: str
+    count: int
+
+
 class Answer(Document):
     """error: why it can't be answered; empty where it is."""
 
     lines: tuple[AnsweredLine, ...] = ()
+    shapes: tuple[AnsweredShape, ...] = ()
     error: str = ""

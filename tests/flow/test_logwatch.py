@@ -8,6 +8,7 @@ import socket
 import time
 
 from olympus.testing.cluster import eventually, free_port
+from tests.flow.support import cli
 
 WATCH = """
 apiVersion: olympus/v1
@@ -55,6 +56,9 @@ def test_lines_become_events_over_a_rotation_and_a_kill(olympus, tmp_path):
     assert event["data"]["groups"] == {"user": "one", "ip": "203.0.113.7"}
     assert event["data"]["severity"] == "warning"
     assert event["node"] == "n1"
+    unmatched = olympus.get("/api/v1/logwatches/auth/unmatched")
+    assert unmatched["items"] == [{"node": "n1", "line": "nothing of interest", "count": 1}]
+    assert "1      nothing of interest" in cli(olympus, "logs", "logwatch/auth")
 
     olympus.kill()
     with log.open("a") as file:

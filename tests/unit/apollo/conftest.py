@@ -21,7 +21,7 @@ from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.registry_embedded import EmbeddedRegistry
 from olympus.host.http_aiohttp import HttpClient
 from olympus.kernel.clock import SystemClock
-from olympus.kernel.errors import NotFound, Refused
+from olympus.kernel.errors import NotFound, Refused, RetryLater
 from olympus.kernel.ids import new_id
 from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
@@ -147,6 +147,14 @@ class Here:
         await self.kv.transact([Put(keys.CATALOG, root.to_bytes())])
 
 
+async def unmatched(node, watch, limit):
+    """n2 is away."""
+    if node == "n2":
+        raise RetryLater("node n2 did not answer")
+    shapes = [{"line": f"{watch} a", "count": 1}, {"line": f"{watch} b", "count": 5}]
+    return shapes[:limit]
+
+
 @asynccontextmanager
 async def apollo(folder):
     clock = SystemClock()
@@ -162,7 +170,7 @@ async def apollo(folder):
     around = Surroundings(
         kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv),
         logs=Logs(), replays=Replays(),
-        peers=peers,
+        peers=peers, unmatched=unmatched,
         git=Git(), secrets=Secrets(), upcoming=lambda name, count: [], ready=list, origins=frozenset({ORIGIN}),
         version="1",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.incident import Incident
 from olympus.records.run import Cause, Run
+from olympus.records.watch import WatchRecord
 from olympus.spec.catalog import Catalog, resource_of
 from olympus.spec.selector import parse_selector
 
@@ -29,6 +30,7 @@ def access(name, **spec):
 
 def declared(team, labels):
     steps = {"steps": [{"name": "go", "run": ["true"]}]}
+    watch = {"source": {"files": ["/x"]}, "match": [{"name": "a", "pattern": "b"}]}
     process = {"run": {"process": {"command": ["sleep", "9"]}}}
     return [
         ("Pipeline", f"{team}-pipeline", steps, labels),
@@ -36,6 +38,7 @@ def declared(team, labels):
         ("Schedule", f"{team}-schedule", {"every": "1h", "pipeline": f"{team}-pipeline"}, labels),
         ("Asset", f"{team}-asset", {"type": "laptop"}, labels),
         ("Node", f"{team}-node", {}, labels),
+        ("LogWatch", f"{team}-watch", watch, labels),
         (
             "Rule",
             f"{team}-rule",
@@ -73,8 +76,15 @@ async def shop(here):
             id=f"{team}-incident", state="open", rule=f"{team}-rule", opened_at=NOW, changed_at=NOW,
             event=event.to_json(),
         )  # fmt: skip
+        watch = WatchRecord(
+            watch=f"{team}-watch", node="n1", state="watching", since=NOW, at=NOW, started=NOW
+        )
         await here.kv.transact(
-            [Put(keys.run(run.id), run.to_bytes()), Put(keys.incident(incident.id), incident.to_bytes())]
+            [
+                Put(keys.run(run.id), run.to_bytes()),
+                Put(keys.incident(incident.id), incident.to_bytes()),
+                Put(keys.watch("n1", watch.watch), watch.to_bytes()),
+            ]
         )
         await here.bus.publish([event])
     return here
@@ -105,6 +115,8 @@ NAMED = [
         for kind in ("pipeline", "service", "schedule", "asset", "node", "rule")
     ),
     ("GET", "/api/v1/schedules/%s-schedule/next"),
+    ("GET", "/api/v1/logwatches/%s-watch"),
+    ("GET", "/api/v1/logwatches/%s-watch/unmatched"),
     ("GET", "/api/v1/runs/%s-run"),
     ("GET", "/api/v1/runs/%s-run/logs"),
     ("GET", "/api/v1/events/%s-event"),

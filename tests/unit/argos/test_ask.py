@@ -10,6 +10,7 @@ import pytest
 
 from olympus.argos.ask import Answering, LinesOfNodes
 from olympus.argos.recent import Question, Recent
+from olympus.argos.unmatched import Sample
 from olympus.hermes import keys
 from olympus.hermes.kv import Put
 from olympus.kernel.clock import SystemClock
@@ -27,10 +28,16 @@ async def a_node(kv, state, *lines):
     trust = await trust_of(kv, author)
     recent.add("/var/log/auth.log", "".join(f"{line}\n" for line in lines).encode(), clock.now())
     async with asyncio.TaskGroup() as group:
-        answering = Answering(kv, clock, "n1", trust=trust, recent=recent)
+        answering = Answering(kv, clock, "n1", trust=trust, recent=recent, unmatched=unmatched)
         task = group.create_task(answering.run())
         yield LinesOfNodes(kv, clock, author)
         task.cancel()
+
+
+async def unmatched(watch, most):
+    if watch != "auth":
+        raise Invalid(f"logwatch {watch} is not at work here")
+    return [Sample("cron: 7", 3), Sample("su: 1", 1)][:most]
 
 
 async def left(kv):
@@ -56,6 +63,16 @@ async def test_a_node_that_does_not_answer_in_time_is_said_so_and_nothing_is_lef
     async with a_node(kv, tmp_path) as nodes:
         with pytest.raises(RetryLater, match="node n2 did not answer"):
             await nodes.lines("n2", Question(), timeout=timedelta(seconds=0.2))
+        assert await left(kv) == []
+
+
+async def test_a_node_is_asked_what_a_watch_of_its_does_not_match(kv, tmp_path):
+    async with a_node(kv, tmp_path) as nodes:
+        assert await nodes.unmatched("n1", "auth", 1, timeout=10 * SECOND) == [
+            {"line": "cron: 7", "count": 3}
+        ]
+        with pytest.raises(Invalid, match="node n1: logwatch web is not at work here"):
+            await nodes.unmatched("n1", "web", 1, timeout=10 * SECOND)
         assert await left(kv) == []
 
 
