@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from olympus import __version__
-from olympus.answers.apollo import Logs, Replays, Repositories, Runs
+from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
@@ -31,7 +31,7 @@ from olympus.argos.check_service import Checks
 from olympus.argos.recent import Recent
 from olympus.argos.service import Argos
 from olympus.argos.watches import Watches
-from olympus.athena.hindsight import Hindsight
+from olympus.athena.hindsight import Hindsight as Athenas
 from olympus.athena.performing import Hands
 from olympus.athena.service import ROLE as ATHENA
 from olympus.athena.service import Athena
@@ -177,7 +177,7 @@ class House:
         self._catalogs = CatalogStore(kv)
         self._client = HttpClient()
         self._others = HttpClient(tls=_peers_tls(settings))
-        self._hindsight = Hindsight(kv, self.bus, clock)
+        self._hindsight = Athenas(kv, self.bus, clock)
         self._source = self._specs_source() if settings.controls else None
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
@@ -315,7 +315,7 @@ class House:
             catalogs=self._catalogs,
             runs=Runs(self._starts),
             zeus=Zeus(self._kv, self._catalogs, source, self._clock),
-            replays=Replays(self._catalogs, source, self._hindsight),
+            hindsight=Hindsight(self._catalogs, source, self._hindsight),
             logs=Logs(settings.state),
             unmatched=self._lines.unmatched,
             peers=peers,

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from olympus.apollo.ports import GitCall, StartedRun
-from olympus.athena.hindsight import Hindsight
+from olympus.athena.hindsight import Hindsight as Athena
 from olympus.hephaestus.model import Approved
 from olympus.hephaestus.starts import Asked, Starts
 from olympus.kernel.errors import Invalid, NotFound
 from olympus.kernel.events import Event
 from olympus.records.catalog import CatalogStore
 from olympus.records.run import Cause
+from olympus.spec.catalog import Catalog
 from olympus.zeus.smart_http import GitRequest, serve_git
 from olympus.zeus.source import SpecSource
 from olympus.zeus.steward.unit_process import ProcessUnit
@@ -104,13 +105,18 @@ class Repositories:
         return GitRequest(call.method, call.path, call.query, call.headers, call.user, call.address)
 
 
-class Replays:
+class Hindsight:
     """Athena, with the commits that Zeus knows."""
 
-    def __init__(self, catalogs: CatalogStore, source: SpecSource, hindsight: Hindsight) -> None:
+    def __init__(self, catalogs: CatalogStore, source: SpecSource, athena: Athena) -> None:
         self._catalogs = catalogs
         self._source = source
-        self._hindsight = hindsight
+        self._athena = athena
+
+    async def explain(self, event: Event, rule: str | None) -> list[dict[str, Any]]:
+        root = await self._catalogs.root()
+        catalog = Catalog(()) if root is None else await self._catalogs.load(root)
+        return [one.to_json() for one in await self._athena.explain(catalog, event, rule)]
 
     async def replay(self, ref: str | None, since: datetime, *, seconds: float) -> dict[str, Any]:
         root = await self._catalogs.root()
@@ -122,6 +128,6 @@ class Replays:
         else:
             checked = await self._source.checked(ref)
             after, revision = checked.catalog_or_raise(), checked.revision
-        seen = await self._hindsight.replay(live, after, since, seconds=seconds)
+        seen = await self._athena.replay(live, after, since, seconds=seconds)
         found = {} if seen is None else seen.to_json()
         return {"from": root.revision, "to": revision, **found}

@@ -34,19 +34,32 @@ _OF_SCHEDULES: Final = (
 
 
 class Explain:
-    """`?run=ID`, `?service=NAME`, `?schedule=NAME`."""
+    """`?event=ID[&rule=NAME]`, `?run=ID`, `?service=NAME`, `?schedule=NAME`."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
     async def explain(self, request: Request) -> Response:
         asked = {"run": self._run, "service": self._service, "schedule": self._schedule}
-        given = [name for name in asked if request.query.get(name)]
+        given = [name for name in ("event", *asked) if request.query.get(name)]
         if len(given) != 1:
-            raise Problem(400, "name one of run=ID, service=NAME and schedule=NAME")
+            raise Problem(400, "name one of event=ID, run=ID, service=NAME and schedule=NAME")
         [kind] = given
-        story = await asked[kind](request.query[kind], await sight_of(self._around.catalogs, request.by))
+        sight = await sight_of(self._around.catalogs, request.by)
+        if kind == "event":
+            return await self._event(request.query["event"], request.query.get("rule"), sight)
+        story = await asked[kind](request.query[kind], sight)
         return json_answer(story.to_json())
+
+    async def _event(self, event_id: str, rule: str | None, sight: Sight) -> Response:
+        event = await self._around.bus.find(event_id)
+        if event is None or not sight.sees_event(event):
+            raise NotFound(f"there is no event {event_id}, or it is not kept any more")
+        if rule is not None:
+            sight.demand("viewer", "Rule", rule, f"Rule '{rule}'")
+        found = await self._around.hindsight.explain(event, rule)
+        rules = [one for one in found if sight.sees("Rule", one["rule"])]
+        return json_answer({"event": event.id, "type": event.type, "rules": rules})
 
     async def _run(self, run_id: str, sight: Sight) -> Story:
         entry = await self._around.kv.get(keys.run(run_id))

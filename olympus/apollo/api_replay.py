@@ -23,7 +23,9 @@ async def replay(around: Surroundings, request: Request) -> Response:
     since, against = body.get("since"), body.get("against")
     if not isinstance(since, str | None) or not isinstance(against, str | None) or body.keys() - _FIELDS:
         raise Problem(422, 'the body is {"since": "7d", "against": REF}')
-    found = await around.replays.replay(against, _moment(since or "1d", around.clock.now()), seconds=_SECONDS)
+    found = await around.hindsight.replay(
+        against, _moment(since or "1d", around.clock.now()), seconds=_SECONDS
+    )
     return json_answer(found)
 
 

@@ -60,8 +60,12 @@ class Planner(Protocol):
     async def cluster(self) -> Cluster: ...
 
 
-class Replays(Protocol):
+class Hindsight(Protocol):
     """Athena."""
+
+    async def explain(self, event: Event, rule: str | None) -> list[dict[str, Any]]:
+        """What became of it, for each rule to which it could have mattered, or for one. Raises NotFound."""
+        ...
 
     async def replay(self, ref: str | None, since: datetime, *, seconds: float) -> dict[str, Any]:
         """The events since then against the rules of a commit (None: of the one that is applied), as JSON.
@@ -134,7 +138,7 @@ class Surroundings:
     catalogs: CatalogStore
     runs: Runs
     zeus: Planner
-    replays: Replays
+    hindsight: Hindsight
     logs: Logs
     unmatched: Callable[[str, str, int], Awaitable[list[dict[str, Any]]]]
     peers: Peers

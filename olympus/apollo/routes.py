@@ -299,7 +299,7 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
             "viewer",
             "Why something is as it is",
             Explain(around).explain,
-            query=("run", "service", "schedule"),
+            query=("event", "rule", "run", "service", "schedule"),
             part=True,
         ),
         Route("POST", f"{API}/eval", "viewer", "An expression on an event", admin.evaluate, _EVALUATE),

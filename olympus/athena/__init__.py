@@ -10,5 +10,6 @@ engine    all rules against one stream of events: pure, driven alike by the serv
 core      what follows for one incident; draft, verifying: its parts
 rule_tests, rehearsal, replies      RuleTests on a virtual clock; expected, coverage, reasons: what they come to
 replay, past, recorded, hindsight   what happened, held against other rules; differences: what it comes to
+explain   what became of one event
 standing, budgets                   silences, suspensions, limits
 """

@@ -1,16 +1,19 @@
-"""What is recorded, read for a replay and driven through it: events page by page, incidents, how rules fare."""
+"""What is recorded, read for a replay and driven through it, or to explain one event: events, incidents, rules."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import orjson
+
 from olympus.athena.declared import world_of
 from olympus.athena.differences import OfRule, Replayed, differences
-from olympus.athena.model import Came
+from olympus.athena.explain import Explained, Known, concerned, explained
+from olympus.athena.model import Came, World
 from olympus.athena.reasons import deciding, left_out
 from olympus.athena.replay import Record, Replay
 from olympus.athena.rules import Rule, rules_of
@@ -18,11 +21,13 @@ from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
 from olympus.kernel.clock import Clock, rfc3339
+from olympus.kernel.errors import NotFound
 from olympus.kernel.events import Event
 from olympus.kernel.ids import milliseconds_of
 from olympus.records.hosts import Hosts
 from olympus.records.incident import Incident
 from olympus.records.incident import rules_of as records_of
+from olympus.records.intents import Intent
 from olympus.spec.catalog import Catalog
 
 _LONGEST_WINDOW: Final = timedelta(days=1)
@@ -31,6 +36,9 @@ _LONGEST_WINDOW: Final = timedelta(days=1)
 _BEFORE: Final = timedelta(days=1)
 """Incidents that were opened so long before may still count."""
 
+_MOST_BEFORE: Final = 10_000
+_LATE: Final = timedelta(minutes=1)
+_MOMENT: Final = timedelta(microseconds=1)
 _PAGE: Final = 500
 _SLICE: Final = 50
 _AT_ONCE: Final = 64
@@ -95,10 +103,8 @@ class Hindsight:
         rules = {name: rule for name, rule in proposed.items() if rule is not None}
         now, ends = self._clock.now(), self._clock.monotonic() + seconds
         start = since - longest_window(rules.values())
-        record = await self.record(start, now)
-        found = await self._kv.get(keys.HOSTS)
-        hosts = Hosts.from_bytes(found.value).hosts if found is not None else {}
-        replay = Replay(rules, world_of(catalog, hosts, [], {}), record, start)
+        record = await self._record(start, now)
+        replay = Replay(rules, await self._world(catalog), record, start)
         recorded = [one for one in record.incidents.values() if since <= one.opened_at <= now]
         told_by: dict[str, set[str]] = {}
         for one in recorded:
@@ -135,8 +141,68 @@ class Hindsight:
             if after is None:
                 return
 
-    async def record(self, start: datetime, until: datetime) -> Record:
-        """Incidents that count between these moments, and how rules fare."""
+    # ── one event ──
+
+    async def explain(self, catalog: Catalog, event: Event, only: str | None) -> list[Explained]:
+        """What became of it, for each rule to which it could have mattered, or for `only` one.
+
+        Raises NotFound where there is no such rule, nor anything recorded of it.
+        """
+        rules = rules_of(catalog)
+        wanted = {only} if only is not None else set(concerned(event, rules.values(), ()))
+        looked = [rules[name] for name in wanted if name in rules]
+        until = event.time + longest_window(looked) + _LATE
+        record = await self._record(event.time, until, of={*wanted, event.id})
+        names = [only] if only is not None else concerned(event, rules.values(), record.incidents.values())
+        if only is not None and only not in rules and only not in {o.rule for o in record.incidents.values()}:
+            raise NotFound(f"there is no Rule '{only}'")
+        known = Known(rules, record, await self._world(catalog, at=event.time))
+        found: list[Explained] = []
+        for name in names:
+            before = await self._before(event, rules.get(name))
+            found.append(explained(event, name, known, before))
+            await asyncio.sleep(0)
+        return found
+
+    async def _before(self, event: Event, rule: Rule | None) -> list[Event]:
+        """What the rule may correlate with the event, oldest first."""
+        if rule is None or rule.correlator is None or left_out(rule, event) is not None:
+            return []
+        after: str | None = None
+        found: list[Event] = []
+        while len(found) < _MOST_BEFORE:
+            page, after = await self._bus.history(
+                types=sorted(rule.correlator.types),
+                since=event.time - longest_window([rule]),
+                until=event.time + _MOMENT,
+                limit=_PAGE,
+                after=after,
+            )
+            found += (one for one in page if (one.time, one.id) < (event.time, event.id))
+            if after is None:
+                break
+        return found[::-1]
+
+    # ── what is recorded ──
+
+    async def _world(self, catalog: Catalog, at: datetime | None = None) -> World:
+        """at: with what is suspended since before then."""
+        found = await self._kv.get(keys.HOSTS)
+        hosts = Hosts.from_bytes(found.value).hosts if found is not None else {}
+        suspended = {}
+        if at is not None:
+            prefix = keys.intent("rule", "")
+            for entry in (await self._kv.scan(prefix)).entries:
+                intent = Intent.from_bytes(entry.value)
+                if intent.suspended and intent.at <= at:
+                    suspended[entry.key.removeprefix(prefix)] = intent.by
+        world = world_of(catalog, hosts, [], suspended)
+        # When one that is declared began nobody knows: it counts where it is recorded.
+        return replace(world, silences=())
+
+    async def _record(self, start: datetime, until: datetime, of: Collection[str] = ()) -> Record:
+        """Incidents that count between these moments, and how rules fare. of: only those that name one of these."""
+        needles = [orjson.dumps(one) for one in of]
         first, last = ((at.timestamp() * 1000) for at in (start - _BEFORE, until))
         wanted = {key.removeprefix(keys.LIVE_INCIDENTS) for key in await self._kv.keys(keys.LIVE_INCIDENTS)}
         for key in await self._kv.keys(keys.INCIDENTS):
@@ -149,7 +215,7 @@ class Hindsight:
         for index in range(0, len(names), _AT_ONCE):
             some = names[index : index + _AT_ONCE]
             for entry in await asyncio.gather(*(self._kv.get(keys.incident(one)) for one in some)):
-                if entry is not None:
+                if entry is not None and _names(entry.value, needles):
                     incident = Incident.from_bytes(entry.value)
                     incidents[incident.id] = incident
         return Record(incidents, records_of((await self._kv.scan(keys.RULES)).entries))
@@ -160,6 +226,11 @@ def longest_window(rules: Iterable[Rule]) -> timedelta:
     shapes = (rule.correlator.shape for rule in rules if rule.correlator is not None)
     longest = max((timedelta(microseconds=one.within + one.slack) for one in shapes), default=timedelta(0))
     return min(longest, _LONGEST_WINDOW)
+
+
+def _names(raw: bytes, needles: Sequence[bytes]) -> bool:
+    """As JSON has it: what names none of them is not parsed. Large ones are compressed."""
+    return not needles or not raw.startswith(b"{") or any(needle in raw for needle in needles)
 
 
 def _digest(rule: Rule | None) -> str | None:

@@ -7,23 +7,32 @@ from typing import Any
 
 from olympus.cli.client import Client
 from olympus.cli.output import Subparsers, add_output, add_server, emit, visible
+from olympus.kernel.errors import Invalid
 
 
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "explain", help="why something is as it is: causes and conditions in words"
     )
+    kinds = ["event", "service", "schedule", "run"]
+    parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
     parser.add_argument(
-        "kind", choices=["service", "schedule", "run"], metavar="KIND", help="service, schedule, run"
+        "name", metavar="NAME", help="the service's or schedule's name, the event's or run's id"
     )
-    parser.add_argument("name", metavar="NAME", help="the service's or schedule's name, the run's id")
+    parser.add_argument("rule", metavar="RULE", nargs="?", help="of an event: only what this rule made of it")
     add_output(parser)
     add_server(parser)
     parser.set_defaults(run=_explain)
 
 
 def _explain(args: argparse.Namespace) -> int:
-    story = Client.of(args).get("explain", **{args.kind: args.name})
+    client = Client.of(args)
+    if args.kind == "event":
+        found = client.get("explain", event=args.name, **({"rule": args.rule} if args.rule else {}))
+        return emit(args, found, lambda: _tell_event(found))
+    if args.rule:
+        raise Invalid(f"RULE goes with an event: olympus explain event ID {args.rule}")
+    story = client.get("explain", **{args.kind: args.name})
     return emit(args, story, lambda: _tell(story))
 
 
@@ -34,3 +43,13 @@ def _tell(story: dict[str, Any]) -> None:
         print("\nwhat led to it:")
     for one in story["chain"]:
         print(f"  {one['at']}  {visible(one['says'])}")
+
+
+def _tell_event(found: dict[str, Any]) -> None:
+    if not found["rules"]:
+        print(f"no rule looks for {visible(found['type'])}")
+    for one in found["rules"]:
+        print(f"rule {one['rule']}: {one['outcome']}: {visible(one['because'])}")
+        for clause in one["clauses"]:
+            because = f": {clause['because']}" if clause["because"] else ""
+            print(f"    {clause['value']:<8}{visible(clause['clause'] + because)}")

@@ -115,7 +115,7 @@ def test_no_incident_is_lost_and_no_remedy_is_started_twice(make_olympus, hermes
     assert Counter(one["key"] for one in incidents) == Counter(names)
     states = Counter(one["state"] for one in incidents)
     others = [
-        f"{one['key']} {one['state']}: {one['decisions'][-1]['because']}"
+        f"{one['key']} {one['state']}: {'; '.join(said['because'] for said in one['decisions'][-2:])}"
         for one in incidents
         if one["state"] != "resolved"
     ]

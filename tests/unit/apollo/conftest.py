@@ -77,7 +77,10 @@ class Zeus:
         return await read_cluster(self._kv, SystemClock().now())
 
 
-class Replays:
+class Hindsight:
+    async def explain(self, event, rule):
+        return []
+
     async def replay(self, ref, since, *, seconds):
         return {"from": "main", "to": ref or "main", "rules": []}
 
@@ -169,7 +172,7 @@ async def apollo(folder):
     peers = Peers(registry, await trust_of(kv, author), author, http, clock)
     around = Surroundings(
         kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv),
-        logs=Logs(), replays=Replays(),
+        logs=Logs(), hindsight=Hindsight(),
         peers=peers, unmatched=unmatched,
         git=Git(), secrets=Secrets(), upcoming=lambda name, count: [], ready=list, origins=frozenset({ORIGIN}),
         version="1",
