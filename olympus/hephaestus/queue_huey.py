@@ -53,11 +53,14 @@ class StepQueue:
         self._task = self._huey.task(name="step")(self._execute)
         self._begin = begin
         self._free = hands
+        # Nobody else queues anything, so that looking into an empty queue can be spared.
+        self._waiting = 0
         self._closed = False
 
     def submit(self, name: str) -> None:
         """Returns when it is queued, and begun where a hand is free. From the event loop's thread only."""
         self._task(name)
+        self._waiting += 1
         self._go_on()
 
     def close(self) -> None:
@@ -66,8 +69,11 @@ class StepQueue:
         self._huey.storage.close()
 
     def _go_on(self) -> None:
-        while self._free and not self._closed and (task := self._huey.dequeue()) is not None:
-            self._huey.execute(task)
+        while self._free and self._waiting and not self._closed:
+            self._waiting -= 1
+            task = self._huey.dequeue()
+            if task is not None:
+                self._huey.execute(task)
 
     def _execute(self, name: str) -> None:
         self._free -= 1

@@ -8,7 +8,9 @@ import shutil
 import stat
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from olympus.hephaestus.artifacts import Artifacts
 from olympus.hephaestus.checkout_git import clone
@@ -16,6 +18,8 @@ from olympus.hephaestus.orders import Artifact, Load, Order, Workspace
 from olympus.host.users import account, own_name
 from olympus.kernel.errors import Invalid, Refused
 from olympus.records.desired import BlobRef
+
+_READY: Final = ".olympus-ready"
 
 
 def base_folder(state: Path) -> Path:
@@ -47,20 +51,27 @@ class Workspaces:
     async def prepare(self, wanted: Workspace, user: str) -> Path:
         """The folder, belonging to `user`. Raises Invalid, RetryLater (the checkout)."""
         folder = self._base / wanted.key
-        ready = folder / ".olympus-ready"
-        if not ready.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
-            if wanted.checkout is not None:
-                await clone(wanted.checkout.repo, wanted.checkout.ref, folder)
-            for file in wanted.files:
-                target = inside(folder, file.path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(await self._load(file.content))
-                target.chmod(file.mode)
-            ready.touch()
+        if wanted.checkout is None and not wanted.files:
+            # It is whole as soon as it is there.
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+        elif not (folder / _READY).exists():
+            await self._fill(folder, wanted)
         _give(folder, user)
         return folder
+
+    async def _fill(self, folder: Path, wanted: Workspace) -> None:
+        """Anew, where it was left half full."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        if wanted.checkout is not None:
+            await clone(wanted.checkout.repo, wanted.checkout.ref, folder)
+        for file in wanted.files:
+            target = inside(folder, file.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(await self._load(file.content))
+            target.chmod(file.mode)
+        (folder / _READY).touch()
 
     async def load_artifact(self, run: str, wanted: Load, folder: Path, user: str) -> None:
         """Raises Invalid where it cannot be had."""

@@ -52,6 +52,11 @@ INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
 SET value = excluded.value, version = excluded.version, session = excluded.session
 WHERE value != excluded.value OR session IS NOT excluded.session
 """
+# Who holds the key goes on holding it.
+_PUT: Final = """
+INSERT INTO entries VALUES (?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE
+SET value = excluded.value, version = excluded.version WHERE value != excluded.value
+"""
 # Above every character that a key may hold.
 _LAST: Final = "\U0010ffff"
 
@@ -243,11 +248,11 @@ class EmbeddedKv:
             span = (op.prefix, op.prefix + _LAST)
             gone = self._db.execute("DELETE FROM entries WHERE key >= ? AND key < ? RETURNING key", span)
             return [row[0] for row in gone.fetchall()]
+        if isinstance(op, Put):
+            return [op.key] if self._db.execute(_PUT, (op.key, op.value, version)).rowcount else []
         row = self._db.execute("SELECT version, session FROM entries WHERE key = ?", (op.key,)).fetchone()
         there, session = row or (0, None)
         match op:
-            case Put():
-                return self._set(op.key, op.value, version, session)
             case Cas():
                 _hold(there == op.version)
                 return self._set(op.key, op.value, version, session)
