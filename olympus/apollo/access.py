@@ -44,25 +44,27 @@ class Grant:
 class Caller:
     """Who asks.
 
-    token:  the id of its token
-    own:    the role of its token
+    token:  the id of its token, or `user/NAME`
+    own:    the role of its token or user; None: a user has what Access gives
     access: what the Access documents that name it grant; None: none names it
     """
 
     token: str
     name: str
-    own: Role
+    own: Role | None
     groups: tuple[str, ...] = ()
     access: tuple[Grant, ...] | None = None
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        return (Grant(self.own),) if self.access is None else self.access
+        if self.access is not None:
+            return self.access
+        return (Grant(self.own),) if self.own is not None else ()
 
     @property
-    def role(self) -> Role:
-        """The highest that it has anywhere."""
-        return max((grant.role for grant in self.grants), key=ROLES.index)
+    def role(self) -> str:
+        """The highest that it has anywhere; `nobody` where it has none."""
+        return max((grant.role for grant in self.grants), key=ROLES.index, default="nobody")
 
     def may(self, role: Role) -> bool:
         """Somewhere."""
@@ -95,8 +97,9 @@ def narrowed(caller: Caller, catalog: Catalog) -> Caller:
     ]
     if not named:
         return replace(caller, access=None)
+    most: Role = caller.own or "admin"
     grants = tuple(
-        Grant(min(spec.role, caller.own, key=ROLES.index), parse_selector(spec.selector), tuple(spec.notes))
+        Grant(min(spec.role, most, key=ROLES.index), parse_selector(spec.selector), tuple(spec.notes))
         for spec in named
     )
     return replace(caller, access=grants)

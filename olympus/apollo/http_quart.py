@@ -20,7 +20,9 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from olympus.apollo import openapi, problems
 from olympus.apollo.access import Caller, Role, narrowed
+from olympus.apollo.api_users import SessionHandlers, UserHandlers
 from olympus.apollo.audit import Audit
+from olympus.apollo.login import Login
 from olympus.apollo.metrics import Metrics
 from olympus.apollo.pages import Pages
 from olympus.apollo.peers import HEADER
@@ -30,6 +32,7 @@ from olympus.apollo.request import MAX_BODY, Request, json_answer
 from olympus.apollo.routes import API, Route, table
 from olympus.apollo.sessions import COOKIE, Session, Sessions
 from olympus.apollo.tokens import Tokens
+from olympus.apollo.users import Users
 from olympus.kernel.errors import OlympusError
 
 log = logging.getLogger("olympus.apollo")
@@ -45,10 +48,13 @@ class App:
         self._around = around
         self._tokens = tokens
         self._audit = Audit(around.kv, around.clock)
-        self._sessions = Sessions(around.kv, around.clock, tokens)
+        users = Users(around.kv, around.clock)
+        self._sessions = Sessions(around.kv, around.clock, tokens, users)
+        login = Login(around, tokens, users)
         self._metrics = Metrics(around)
-        self._pages = Pages(around, tokens, self._sessions, self._audit)
-        self.routes = table(around, tokens, self._audit)
+        self._pages = Pages(around, tokens, self._sessions, self._audit, login)
+        people = UserHandlers(users, login), SessionHandlers(self._sessions)
+        self.routes = table(around, tokens, self._audit, people)
         self._document = openapi.document(self.routes, around.version)
 
     def build(self) -> Quart:

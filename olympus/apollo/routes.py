@@ -19,6 +19,7 @@ from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.api_silences import Silences
 from olympus.apollo.api_unmatched import UnmatchedLines
+from olympus.apollo.api_users import SessionHandlers, UserHandlers
 from olympus.apollo.audit import Audit
 from olympus.apollo.output import Output
 from olympus.apollo.ports import Surroundings
@@ -105,6 +106,21 @@ _TOKEN: Final = {
         "name": {"type": "string"},
     },
 }
+_USER: Final = {
+    "type": "object",
+    "required": ["name", "password"],
+    "properties": {
+        "name": {"type": "string"},
+        "password": {"type": "string"},
+        "role": {"enum": ["viewer", "operator", "admin", None]},
+        "groups": {"type": "array", "items": {"type": "string"}},
+    },
+}
+_PASSWORD: Final = {
+    "type": "object",
+    "required": ["password"],
+    "properties": {"password": {"type": "string"}, "old": {"type": "string"}},
+}
 _EVALUATE: Final = {
     "type": "object",
     "required": ["expression"],
@@ -113,10 +129,13 @@ _EVALUATE: Final = {
 _PAGE: Final = ("limit", "cursor")
 
 
-def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ...]:
+def table(
+    around: Surroundings, tokens: Tokens, audit: Audit, people: tuple[UserHandlers, SessionHandlers]
+) -> tuple[Route, ...]:
     """The API and the webhooks; probes, pages and git have their own (see `http_quart`)."""
     resources, runs, output = Resources(around), RunHandlers(around), Output(around)
     events, admin, hooks = Events(around), Admin(around, tokens, audit), Webhooks(around)
+    users, sessions = people
     incidents, silences = Incidents(around), Silences(around)
     unmatched = UnmatchedLines(around)
     found: list[Route] = []
@@ -306,6 +325,31 @@ def table(around: Surroundings, tokens: Tokens, audit: Audit) -> tuple[Route, ..
         Route("GET", f"{API}/tokens", "admin", "Tokens", admin.tokens, query=_PAGE),
         Route("POST", f"{API}/tokens", "admin", "Make a token", admin.create_token, _TOKEN, answer=201),
         Route("DELETE", f"{API}/tokens/{{id}}", "admin", "Revoke a token", admin.revoke_token, answer=204),
+        Route("GET", f"{API}/users", "admin", "Local users", users.listed, query=_PAGE),
+        Route("POST", f"{API}/users", "admin", "Add a user", users.create, _USER, answer=201),
+        Route("DELETE", f"{API}/users/{{name}}", "admin", "Remove a user", users.remove, answer=204),
+        Route(
+            "POST",
+            f"{API}/users/{{name}}/password",
+            "viewer",
+            "Change a password",
+            users.change_password,
+            _PASSWORD,
+            answer=204,
+            part=True,
+        ),
+        Route(
+            "GET", f"{API}/sessions", "viewer", "Who is logged in", sessions.listed, query=_PAGE, part=True
+        ),
+        Route(
+            "DELETE",
+            f"{API}/sessions/{{id}}",
+            "viewer",
+            "End a session",
+            sessions.revoke,
+            answer=204,
+            part=True,
+        ),
         Route("GET", f"{API}/audit", "admin", "Who did what", admin.audit, query=_PAGE),
         Route("GET", f"{API}/audit/check", "admin", "Whether the audit is whole", admin.check_audit),
         Route("POST", "/hooks/{name}", "open", "A webhook", hooks.receive, {}, answer=202),

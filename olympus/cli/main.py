@@ -44,6 +44,7 @@ _PLACES: Final[dict[str, str]] = {
     "silence": "incidents.register_silence",
     "schedule": "admin.register",
     "token": "admin.register_token",
+    "user": "users.register",
     "audit": "admin.register_audit",
     "doctor": "doctor.register",
     "schema": "admin.register_schema",

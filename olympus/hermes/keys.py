@@ -41,7 +41,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `bus/heads/PUBLISHER`, `bus/segments/PUBLISHER/N` | events | that publisher |
 | `cursors/CONSUMER` | what a consumer has handled | that consumer |
 | `leases/ROLE`, `epochs/ROLE` | who leads, and the how-manieth leader it is | candidates |
-| `tokens/ID`, `audit/…` | who may do what, who did what | Apollo |
+| `tokens/ID`, `users/NAME`, `sessions/SHA256`, `audit/…` | who may do what, who is logged in, who did what | Apollo |
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ SEGMENTS: Final = ROOT + "bus/segments/"
 CHUNKS: Final = ROOT + "chunks/"
 ARTIFACTS: Final = ROOT + "artifacts/"
 TOKENS: Final = ROOT + "tokens/"
+USERS: Final = ROOT + "users/"
+SESSIONS: Final = ROOT + "sessions/"
 AUDIT: Final = ROOT + "audit/"
 
 
@@ -205,6 +207,10 @@ def trigger(name: str) -> str:
 
 def start(idempotency_key: str) -> str:
     return STARTS + hashlib.sha256(idempotency_key.encode()).hexdigest()
+
+
+def user(name: str) -> str:
+    return USERS + name
 
 
 def schedule(name: str) -> str:

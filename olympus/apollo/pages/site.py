@@ -12,6 +12,7 @@ from quart import Quart, Response
 from quart import request as quart_request
 
 from olympus.apollo.audit import Audit
+from olympus.apollo.login import Denied, Login
 from olympus.apollo.pages import view_words
 from olympus.apollo.pages.reader import PLURAL, Reader
 from olympus.apollo.pages.table import PAGES, Asked, Page
@@ -41,11 +42,14 @@ def visible(value: object) -> str:
 
 
 class Pages:
-    def __init__(self, around: Surroundings, tokens: Tokens, sessions: Sessions, audit: Audit) -> None:
+    def __init__(
+        self, around: Surroundings, tokens: Tokens, sessions: Sessions, audit: Audit, login: Login
+    ) -> None:
         self._around = around
         self._tokens = tokens
         self._sessions = sessions
         self._audit = audit
+        self._door = login
         self._web = shipped("web")
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(self._web / "templates"),
@@ -109,12 +113,17 @@ class Pages:
 
     async def _login(self, session: Session | None) -> Response:
         if quart_request.method == "GET":
-            return self._render("login.html", session=session, wrong=False)
-        form = await quart_request.form
-        caller = await self._tokens.check(form.get("token", "").strip())
-        if caller is None:
-            return self._render("login.html", 401, session=None, wrong=True)
-        cookie = await self._sessions.begin(caller)
+            return self._render("login.html", session=session, wrong="", name="")
+        form, address = await quart_request.form, quart_request.remote_addr or ""
+        found = await self._door.enter(form, address)
+        if isinstance(found, Denied):
+            name = form.get("name", "")[:63]
+            denied = self._render("login.html", found.status, session=None, wrong=found.why, name=name)
+            if found.wait:
+                denied.headers["Retry-After"] = str(max(1, round(found.wait)))
+            return denied
+        cookie = await self._sessions.begin(found, address, quart_request.headers.get("User-Agent", ""))
+        await self._audit.record(found, "login", found.name, 303)
         response = Response(b"", 303, headers={"Location": "/"})
         response.set_cookie(
             COOKIE, cookie, httponly=True, samesite="Strict", secure=quart_request.is_secure, path="/"
