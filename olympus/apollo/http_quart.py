@@ -38,6 +38,7 @@ from olympus.kernel.errors import OlympusError
 log = logging.getLogger("olympus.apollo")
 
 _MAX_PUSH: Final = 512 * 1024 * 1024
+_PUSHERS: Final[dict[str, Role]] = {"notes": "operator"}
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -85,7 +86,7 @@ class App:
         async def view(**params: str) -> Response:
             return await self._serve(route, {**fixed, **params})
 
-        rule = route.path.replace("{", "<").replace("}", ">")
+        rule = route.path.replace("{path}", "<path:path>").replace("{", "<").replace("}", ">")
         app.add_url_rule(
             rule,
             f"{route.method} {route.path}",
@@ -218,7 +219,7 @@ class App:
             caller, _ = await self._caller()
             pushes = self._around.git.pushes(call)
             # A clone shows everything.
-            _demand(caller, "admin" if pushes else "viewer")
+            _demand(caller, _PUSHERS.get(repository, "admin") if pushes else "viewer")
             call = replace(call, user=caller.name)
             serving = self._around.git.serve(call, _pieces())
             answer = await serving.__aenter__()
@@ -240,6 +241,7 @@ class App:
                     yield piece
             finally:
                 await serving.__aexit__(None, None, None)
+                self._around.notes.stirred.set()
 
         response = Response(body(), answer.status, headers=dict(answer.headers))
         response.timeout = None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.peers import Peers
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
@@ -144,6 +145,7 @@ class Surroundings:
     peers: Peers
     git: Git
     secrets: Secrets
+    notes: Knowledge
     upcoming: Callable[[str, int], Sequence[datetime]]
     ready: Callable[[], Sequence[str]]
     origins: frozenset[str]

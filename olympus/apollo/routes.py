@@ -14,6 +14,7 @@ from olympus.apollo.api_admin import Admin
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_incidents import Incidents
+from olympus.apollo.api_notes import Notes
 from olympus.apollo.api_replay import replay
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
@@ -125,6 +126,20 @@ _EVALUATE: Final = {
     "type": "object",
     "required": ["expression"],
     "properties": {"expression": {"type": "string"}, "event": {"type": ["string", "null"]}},
+}
+_NOTE: Final = {
+    "type": "object",
+    "required": ["markdown"],
+    "properties": {"markdown": {"type": "string"}, "message": {"type": "string"}},
+}
+_RENAME: Final = {
+    "type": "object",
+    "required": ["to"],
+    "properties": {"to": {"type": "string"}, "message": {"type": "string"}},
+}
+_RESTORE: Final = {
+    "type": "object",
+    "properties": {"revision": {"type": "string"}, "message": {"type": "string"}},
 }
 _PAGE: Final = ("limit", "cursor")
 
@@ -352,6 +367,27 @@ def table(
         ),
         Route("GET", f"{API}/audit", "admin", "Who did what", admin.audit, query=_PAGE),
         Route("GET", f"{API}/audit/check", "admin", "Whether the audit is whole", admin.check_audit),
+        *_notes(Notes(around)),
         Route("POST", "/hooks/{name}", "open", "A webhook", hooks.receive, {}, answer=202),
     ]
     return tuple(found)
+
+
+def _notes(notes: Notes) -> list[Route]:
+    all_, one, file = f"{API}/notes", f"{API}/notes/{{path}}", f"{API}/note-files/{{path}}"
+    listed = (*_PAGE, "tag", "folder", "deleted", "broken")
+    return [
+        Route("GET", all_, "viewer", "Notes", notes.listed, query=listed, part=True),
+        Route("GET", one, "viewer", "A note", notes.one, query=("revision",), part=True),
+        Route("PUT", one, "operator", "Write a note", notes.save, _NOTE, part=True),
+        Route("DELETE", one, "operator", "Delete a note", notes.delete, answer=204, part=True),
+        Route("GET", f"{one}/history", "viewer", "Its revisions", notes.history, query=_PAGE, part=True),
+        Route("GET", f"{one}/diff", "viewer", "What changed", notes.diff, query=("from", "to"), part=True),
+        Route(
+            "POST", f"{one}/preview", "viewer", "How a text would look there", notes.preview, _NOTE, part=True
+        ),
+        Route("POST", f"{one}/rename", "operator", "Give it another path", notes.rename, _RENAME, part=True),
+        Route("POST", f"{one}/restore", "operator", "As it was", notes.restore, _RESTORE, part=True),
+        Route("GET", file, "viewer", "A file beside the notes", notes.file, part=True),
+        Route("PUT", file, "operator", "Attach a file", notes.attach, answer=201, part=True),
+    ]

@@ -7,13 +7,11 @@ import os
 import stat
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from olympus.argos.ports import Chunk, Lost, Place
 from olympus.argos.reading import (
-    HEAD,
     PIECE,
     PackedFile,
     PlainFile,
@@ -22,7 +20,6 @@ from olympus.argos.reading import (
     line_start,
     open_bytes,
     tail_agrees,
-    with_head,
     with_samples,
 )
 from olympus.argos.rotation import Entry, Found, Part, Sample, is_rotation, sort_out
@@ -35,7 +32,6 @@ QUIET: Final = 30 * 1_000_000_000
 
 _OLD: Final = 24 * 3600 * 1_000_000_000
 _REMEMBERED: Final = 8
-_LOOKS: Final = 20
 
 Claims = Callable[[str], bool]
 """Whether a path is a FILE of its own."""
@@ -114,7 +110,7 @@ class Followed:
                 continue
             try:
                 end = line_start(content, entry.size) if current else entry.size
-                part = replace(self._new(entry, past=not current, offset=end), over=not current)
+                part = replace(self._new(entry, past=not current, offset=end), over=not current, read_at=now)
                 self._parts.append(with_samples(content, part))
             finally:
                 content.close()
@@ -169,24 +165,7 @@ class Followed:
         return content is not None and tail_agrees(content, part)
 
     def _family(self) -> list[Entry]:
-        return self._entries(self._listing(self._folder))
-
-    def _settled_family(self) -> list[Entry]:
-        """As it was at one moment: files that are being renamed are seen twice, or not at all."""
-        found = self._family()
-        if len(found) == 1 and all(self._is_at(part, found[0]) for part in self._parts):
-            return found
-        for _ in range(_LOOKS):
-            before, found = found, self._entries(names_in(self._folder))
-            if [(e.name, e.inode) for e in before] == [(e.name, e.inode) for e in found]:
-                break
-        return found
-
-    @staticmethod
-    def _is_at(part: Part, entry: Entry) -> bool:
-        return (part.device, part.inode) == (entry.device, entry.inode)
-
-    def _entries(self, names: Sequence[str]) -> list[Entry]:
+        names = self._listing(self._folder)
         found = []
         for index in range(bisect_left(names, self._base), len(names)):
             name = names[index]
@@ -195,9 +174,7 @@ class Followed:
             entry = self._entry(name) if self._belongs(name) else None
             if entry is not None:
                 found.append(entry)
-        # While a file is there, what is compressed of it may not be whole yet.
-        plain = {entry.name for entry in found if not entry.packed}
-        return [one for one in found if not one.packed or one.name.removesuffix(".gz") not in plain]
+        return found
 
     def _belongs(self, name: str) -> bool:
         if name == self._base or is_rotation(name, self._base):
@@ -220,25 +197,16 @@ class Followed:
     # --- rotation ---------------------------------------------------------------------------------------
 
     def _sort(self, taken: Taken, now: int) -> None:
-        entries = self._settled_family()
-        self._see_held(entries)
-        found = sort_out(self._base, self._parts, entries, self._agrees, self._alike, held=set(self._open))
+        entries = self._family()
+        found = sort_out(self._base, self._parts, entries, self._agrees, set(self._open))
         before = {part.id: part for part in self._parts}
         self._parts = list(found.parts)
         self._take_rests(found, taken)
         self._give_up(found, before, taken)
         for entry in found.fresh:
-            part = self._seen_first(self._new(entry, past=True))
-            if part.packed and part.head.size == 0:
-                part = replace(part, over=True, size=0)
-            self._parts.append(part)
-        current = next((part for part in self._parts if not part.past), None)
-        if current is not None and found.fresh and found.begins is None:
-            # Nothing of it was seen before these were copied from it.
-            self._parts.remove(current)
-            self._parts.append(replace(current, order=self._next_order()))
+            self._parts.append(self._new(entry, past=True))
         for entry in found.copies:
-            self._parts.append(self._seen_first(replace(self._new(entry, past=True), copy=True, over=True)))
+            self._parts.append(replace(self._new(entry, past=True), copy=True, over=True))
         if found.begins is not None:
             self._parts = [replace(part, past=True) for part in self._parts]
             self._parts.append(self._new(found.begins, past=False))
@@ -254,20 +222,12 @@ class Followed:
         taken.opened |= {(self.file, part.id): self._place(part) for part in changed}
         self._sorted, self._restored = True, False
 
-    def _see_held(self, entries: Sequence[Entry]) -> None:
-        """What is open, and at FILE's path no more, is compared as it is now."""
-        current = next(((entry.device, entry.inode) for entry in entries if entry.name == self._base), None)
-        for part in self._parts:
-            content = self._open.get(part.id)
-            if content is not None and (part.device, part.inode) != current:
-                self._put(with_head(content, part))
-
     def _take_rests(self, found: Found, taken: Taken) -> None:
         for part, entry in found.rest:
             self._shut(part)
             self._parts = [one for one in self._parts if not (one.copy and one.inode == entry.inode)]
-            moved = replace(part, name=entry.name, device=entry.device, inode=entry.inode)
-            moved = replace(moved, packed=entry.packed, past=True)
+            device, inode = (0, 0) if entry.packed else (entry.device, entry.inode)
+            moved = replace(part, name=entry.name, device=device, inode=inode, past=True)
             try:
                 self._open[part.id] = open_bytes(self._path(entry.name), packed=entry.packed)
             except OSError as exc:
@@ -283,15 +243,11 @@ class Followed:
                 continue
             self._shut(part)
             self._put(replace(part, device=0, inode=0, past=True, over=True))
-            began = found.begins is not None and found.begins.inode == part.inode
-            if part.offset == 0 and (found.fresh or began):
-                # It is one of those.
-                continue
             missing = before[part.id].size - part.offset
             if part in found.truncated:
                 if missing > 0:
                     self._lose(taken, missing, "it was emptied before all of it was read")
-            elif missing > 0 or (self._restored and not before[part.id].past):
+            elif missing > 0 or self._restored:
                 self._lose(taken, missing, "a rotated part of it went before all of it was known to be read")
 
     def _lose(self, taken: Taken, size: int, reason: str) -> None:
@@ -311,35 +267,23 @@ class Followed:
     def _agrees(self, entry: Entry, part: Part) -> bool:
         if not entry.packed and entry.size < part.offset:
             return False
-        with suppress(OSError), closing(open_bytes(self._path(entry.name), packed=entry.packed)) as content:
-            return agrees(content, part)
-        return False
-
-    def _alike(self, one: Entry, other: Entry) -> bool:
-        size = min(one.size, other.size)
-        if one.packed or other.packed or not size:
+        try:
+            content = open_bytes(self._path(entry.name), packed=entry.packed)
+        except OSError:
             return False
-        with suppress(OSError), closing(PlainFile(self._path(one.name))) as content:
-            part = with_samples(content, Part("", 0, one.name, 0, 0, offset=size))
-            # What is shorter than its head says no more than that.
-            return self._agrees(other, replace(part, head=Sample()) if size < HEAD else part)
-        return False
+        try:
+            return agrees(content, part)
+        except OSError:
+            return False
+        finally:
+            content.close()
 
     # --- parts ------------------------------------------------------------------------------------------
 
     def _new(self, entry: Entry, *, past: bool, offset: int = 0) -> Part:
-        order = self._next_order()
+        order = max((part.order for part in self._parts), default=-1) + 1
         place = (entry.name, entry.device, entry.inode, offset, entry.size)
-        return Part(new_id(), order, *place, modified=entry.modified, packed=entry.packed, past=past)
-
-    def _next_order(self) -> int:
-        return max((part.order for part in self._parts), default=-1) + 1
-
-    def _seen_first(self, part: Part) -> Part:
-        """By its first bytes it is known again: inodes are used again."""
-        with suppress(OSError), closing(open_bytes(self._path(part.name), packed=part.packed)) as content:
-            return with_head(content, part)
-        return part
+        return Part(new_id(), order, *place, past=past)
 
     def _put(self, part: Part) -> None:
         self._parts = [part if one.id == part.id else one for one in self._parts]
@@ -359,7 +303,7 @@ class Followed:
         if content is not None:
             return content
         try:
-            content = open_bytes(self._path(part.name), packed=part.packed)
+            content = PlainFile(self._path(part.name))
         except FileNotFoundError:
             return None
         status = content.status()
@@ -376,10 +320,10 @@ class Followed:
             # Rotated between looking and opening.
             self._sorted = False
             return True
-        status = content.status()
-        ends = part.packed or part.id in self._final
+        ends = part.id in self._final
         known_size = None
         if isinstance(content, PlainFile):
+            status = content.status()
             known_size = status.st_size
             ends = ends or (part.past and now - status.st_mtime_ns > QUIET)
             # A file that was emptied under its writer begins with a hole.
@@ -388,15 +332,9 @@ class Followed:
             if offset >= known_size and not ends:
                 self._put(part)
                 return False
-        known = with_head(content, part)
-        if known.head != part.head:
-            # Kept before anything of it is told: it is known again, wherever it is then.
-            part = known
-            taken.opened[self.file, part.id] = self._place(part)
         chunks, read, cut = Reader(self.file, content).read(part, ends=ends, size=size)
         moved = read.offset > part.offset
-        size_seen = read.offset if part.packed else max(read.size, read.offset)
-        read = replace(read, modified=status.st_mtime_ns, size=size_seen)
+        read = replace(read, read_at=now, size=max(read.size, read.offset))
         if ends and not moved:
             read = replace(read, over=True)
             self._shut(part)

@@ -74,11 +74,12 @@ class Commit:
 
 
 class GitFailed(OlympusError):
-    """git ended with `code`, and said why."""
+    """git ended with `code`, and said why. output: what it printed all the same."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, output: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.output = output
 
 
 class GitTree:
@@ -237,6 +238,17 @@ class BareRepository:
         extra: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> str:
+        said = self._bytes(*arguments, stdin=stdin, quarantine=quarantine, extra=extra, timeout=timeout)
+        return said.decode("utf-8", "surrogateescape")
+
+    def _bytes(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        quarantine: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> bytes:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         try:
             done = subprocess.run(
@@ -254,8 +266,11 @@ class BareRepository:
             raise GitFailed(124, f"git {arguments[0]} did not end within {timeout:.0f} s") from exc
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
-            raise GitFailed(done.returncode, said or f"git {arguments[0]} ended with {done.returncode}")
-        return done.stdout.decode("utf-8", "surrogateescape")
+            output = done.stdout.decode("utf-8", "surrogateescape")
+            raise GitFailed(
+                done.returncode, said or f"git {arguments[0]} ended with {done.returncode}", output
+            )
+        return done.stdout
 
 
 def _entries(repo: git.Repo, commit: str) -> Iterator[TreeEntry]:

@@ -189,6 +189,8 @@ class NoteChanged(EventData):
     path: str
     revision: str
     actor: str
+    change: str | None = None
+    was: str | None = None
     diff: str = ""
 
 
@@ -230,6 +232,7 @@ class IncidentCommented(IncidentAcknowledged):
     text: str
 
 
+NOTE_CHANGED: Final = "olympus.apollo.note-changed"
 INCIDENT_ACKNOWLEDGED: Final = "olympus.apollo.incident-acknowledged"
 INCIDENT_COMMENTED: Final = "olympus.apollo.incident-commented"
 
@@ -261,7 +264,7 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.hephaestus.step-finished": StepFinished,
     "olympus.hephaestus.run-finished": RunChanged,
     "olympus.hephaestus.overdue": Overdue,
-    "olympus.apollo.note-changed": NoteChanged,
+    NOTE_CHANGED: NoteChanged,
     "olympus.apollo.asset-changed": AssetChanged,
     "olympus.apollo.webhook-received": WebhookReceived,
     "olympus.athena.incident-opened": IncidentChanged,

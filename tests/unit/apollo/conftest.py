@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from olympus.apollo.http_quart import App
+from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.peers import Peers
 from olympus.apollo.ports import StartedRun, Surroundings
 from olympus.apollo.tokens import Tokens
@@ -170,11 +171,13 @@ async def apollo(folder):
     http = HttpClient()
     registry = EmbeddedRegistry()
     peers = Peers(registry, await trust_of(kv, author), author, http, clock)
+    notes = Knowledge(folder, clock)
     around = Surroundings(
         kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv),
         logs=Logs(), hindsight=Hindsight(),
         peers=peers, unmatched=unmatched,
-        git=Git(), secrets=Secrets(), upcoming=lambda name, count: [], ready=list, origins=frozenset({ORIGIN}),
+        git=Git(), secrets=Secrets(), notes=notes, upcoming=lambda name, count: [], ready=list,
+        origins=frozenset({ORIGIN}),
         version="1",
     )  # fmt: skip
     app = App(around, tokens)
@@ -191,6 +194,7 @@ async def apollo(folder):
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        await notes.close()
         await http.close()
         await kv.close()
 
