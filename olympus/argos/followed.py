@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
+from olympus.argos.family import Claims, Family, Listing, names_in
 from olympus.argos.ports import Chunk, Lost, Place
 from olympus.argos.reading import (
     PIECE,
     PackedFile,
     PlainFile,
     Reader,
-    agrees,
     line_start,
     open_bytes,
     tail_agrees,
+    with_head,
     with_samples,
 )
-from olympus.argos.rotation import Entry, Found, Part, Sample, is_rotation, sort_out
+from olympus.argos.rotation import Entry, Found, Part, Sample, sort_out
 from olympus.kernel.ids import new_id
 
 log = logging.getLogger("olympus.argos")
@@ -32,20 +31,6 @@ QUIET: Final = 30 * 1_000_000_000
 
 _OLD: Final = 24 * 3600 * 1_000_000_000
 _REMEMBERED: Final = 8
-
-Claims = Callable[[str], bool]
-"""Whether a path is a FILE of its own."""
-
-Listing = Callable[[str], Sequence[str]]
-"""The names in a folder, sorted."""
-
-
-def names_in(folder: str) -> list[str]:
-    """Empty where it may not be read, or is not there."""
-    try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names alone
-    except OSError:
-        return []
 
 
 @dataclass(slots=True)
@@ -69,9 +54,8 @@ class Followed:
         self, file: str, claims: Claims, parts: Iterable[Part] = (), *, listing: Listing = names_in
     ) -> None:
         self.file = file
-        self._folder, self._base = os.path.split(file)
-        self._claims = claims
-        self._listing = listing
+        self._base = os.path.basename(file)  # noqa: PTH119 - thousands of them
+        self._family = Family(file, claims, listing)
         self._parts: list[Part] = sorted(parts, key=lambda part: part.order)
         self._open: dict[str, PlainFile | PackedFile] = {}
         # Parts that are at no path any more, or in a copy: what is there now is all of them.
@@ -99,18 +83,18 @@ class Followed:
 
     def begin_at_end(self, now: int) -> list[Place]:
         """The watch begins: what is there was read, so to speak."""
-        for entry in self._family():
+        for entry in self._family.there():
             current = entry.name == self._base
             if (not current and (entry.packed or entry.modified < now - _OLD)) or self._known(entry):
                 continue
             try:
-                content = PlainFile(self._path(entry.name))
+                content = PlainFile(self._family.path(entry.name))
             except OSError as exc:
-                log.warning("file_not_read", extra={"file": self._path(entry.name), "why": str(exc)})
+                log.warning("file_not_read", extra={"file": self._family.path(entry.name), "why": str(exc)})
                 continue
             try:
                 end = line_start(content, entry.size) if current else entry.size
-                part = replace(self._new(entry, past=not current, offset=end), over=not current, read_at=now)
+                part = replace(self._new(entry, past=not current, offset=end), over=not current)
                 self._parts.append(with_samples(content, part))
             finally:
                 content.close()
@@ -142,9 +126,6 @@ class Followed:
 
     # --- what there is ----------------------------------------------------------------------------------
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)  # noqa: PTH118 - thousands of them
-
     def _look(self) -> tuple[int, ...]:
         try:
             found = os.stat(self.file)  # noqa: PTH116 - thousands of them
@@ -164,49 +145,35 @@ class Followed:
         content = self._content(part)
         return content is not None and tail_agrees(content, part)
 
-    def _family(self) -> list[Entry]:
-        names = self._listing(self._folder)
-        found = []
-        for index in range(bisect_left(names, self._base), len(names)):
-            name = names[index]
-            if not name.startswith(self._base):
-                break
-            entry = self._entry(name) if self._belongs(name) else None
-            if entry is not None:
-                found.append(entry)
-        return found
-
-    def _belongs(self, name: str) -> bool:
-        if name == self._base or is_rotation(name, self._base):
-            return True
-        return is_rotation(name, self._base, loosely=True) and not self._claims(self._path(name))
-
-    def _entry(self, name: str) -> Entry | None:
-        try:
-            found = os.stat(self._path(name))  # noqa: PTH116 - thousands of them
-        except OSError:
-            return None
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        packed = name.endswith(".gz") and name != self._base
-        return Entry(name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, packed)
-
     def _known(self, entry: Entry) -> bool:
         return any((part.device, part.inode) == (entry.device, entry.inode) for part in self._parts)
 
     # --- rotation ---------------------------------------------------------------------------------------
 
     def _sort(self, taken: Taken, now: int) -> None:
-        entries = self._family()
-        found = sort_out(self._base, self._parts, entries, self._agrees, set(self._open))
+        entries = self._family.settled(self._parts)
+        self._see_held(entries)
+        found = sort_out(
+            self._base, self._parts, entries, self._family.agrees, self._family.alike, held=set(self._open)
+        )
         before = {part.id: part for part in self._parts}
         self._parts = list(found.parts)
         self._take_rests(found, taken)
         self._give_up(found, before, taken)
         for entry in found.fresh:
-            self._parts.append(self._new(entry, past=True))
+            part = self._family.seen_first(self._new(entry, past=True))
+            if part.packed and part.head.size == 0:
+                part = replace(part, over=True, size=0)
+            self._parts.append(part)
+        current = next((part for part in self._parts if not part.past), None)
+        if current is not None and found.fresh and found.begins is None:
+            # Nothing of it was seen before these were copied from it.
+            self._parts.remove(current)
+            self._parts.append(replace(current, order=self._next_order()))
         for entry in found.copies:
-            self._parts.append(replace(self._new(entry, past=True), copy=True, over=True))
+            self._parts.append(
+                self._family.seen_first(replace(self._new(entry, past=True), copy=True, over=True))
+            )
         if found.begins is not None:
             self._parts = [replace(part, past=True) for part in self._parts]
             self._parts.append(self._new(found.begins, past=False))
@@ -222,17 +189,27 @@ class Followed:
         taken.opened |= {(self.file, part.id): self._place(part) for part in changed}
         self._sorted, self._restored = True, False
 
+    def _see_held(self, entries: Sequence[Entry]) -> None:
+        """What is open, and at FILE's path no more, is compared as it is now."""
+        current = next(((entry.device, entry.inode) for entry in entries if entry.name == self._base), None)
+        for part in self._parts:
+            content = self._open.get(part.id)
+            if content is not None and (part.device, part.inode) != current:
+                self._put(with_head(content, part))
+
     def _take_rests(self, found: Found, taken: Taken) -> None:
         for part, entry in found.rest:
             self._shut(part)
             self._parts = [one for one in self._parts if not (one.copy and one.inode == entry.inode)]
-            device, inode = (0, 0) if entry.packed else (entry.device, entry.inode)
-            moved = replace(part, name=entry.name, device=device, inode=inode, past=True)
+            moved = replace(part, name=entry.name, device=entry.device, inode=entry.inode)
+            moved = replace(moved, packed=entry.packed, past=True)
             try:
-                self._open[part.id] = open_bytes(self._path(entry.name), packed=entry.packed)
+                self._open[part.id] = open_bytes(self._family.path(entry.name), packed=entry.packed)
             except OSError as exc:
                 moved = replace(moved, over=True)
-                self._lose(taken, part.size - part.offset, f"{self._path(entry.name)} can't be read: {exc}")
+                self._lose(
+                    taken, part.size - part.offset, f"{self._family.path(entry.name)} can't be read: {exc}"
+                )
             self._put(moved)
             self._final.add(part.id)
 
@@ -243,11 +220,15 @@ class Followed:
                 continue
             self._shut(part)
             self._put(replace(part, device=0, inode=0, past=True, over=True))
+            began = found.begins is not None and found.begins.inode == part.inode
+            if part.offset == 0 and (found.fresh or began):
+                # It is one of those.
+                continue
             missing = before[part.id].size - part.offset
             if part in found.truncated:
                 if missing > 0:
                     self._lose(taken, missing, "it was emptied before all of it was read")
-            elif missing > 0 or self._restored:
+            elif missing > 0 or (self._restored and not before[part.id].past):
                 self._lose(taken, missing, "a rotated part of it went before all of it was known to be read")
 
     def _lose(self, taken: Taken, size: int, reason: str) -> None:
@@ -264,26 +245,15 @@ class Followed:
                 taken.closed.add((self.file, part.id))
                 taken.places.pop((self.file, part.id), None)
 
-    def _agrees(self, entry: Entry, part: Part) -> bool:
-        if not entry.packed and entry.size < part.offset:
-            return False
-        try:
-            content = open_bytes(self._path(entry.name), packed=entry.packed)
-        except OSError:
-            return False
-        try:
-            return agrees(content, part)
-        except OSError:
-            return False
-        finally:
-            content.close()
-
     # --- parts ------------------------------------------------------------------------------------------
 
     def _new(self, entry: Entry, *, past: bool, offset: int = 0) -> Part:
-        order = max((part.order for part in self._parts), default=-1) + 1
+        order = self._next_order()
         place = (entry.name, entry.device, entry.inode, offset, entry.size)
-        return Part(new_id(), order, *place, past=past)
+        return Part(new_id(), order, *place, modified=entry.modified, packed=entry.packed, past=past)
+
+    def _next_order(self) -> int:
+        return max((part.order for part in self._parts), default=-1) + 1
 
     def _put(self, part: Part) -> None:
         self._parts = [part if one.id == part.id else one for one in self._parts]
@@ -303,7 +273,7 @@ class Followed:
         if content is not None:
             return content
         try:
-            content = PlainFile(self._path(part.name))
+            content = open_bytes(self._family.path(part.name), packed=part.packed)
         except FileNotFoundError:
             return None
         status = content.status()
@@ -320,10 +290,10 @@ class Followed:
             # Rotated between looking and opening.
             self._sorted = False
             return True
-        ends = part.id in self._final
+        status = content.status()
+        ends = part.packed or part.id in self._final
         known_size = None
         if isinstance(content, PlainFile):
-            status = content.status()
             known_size = status.st_size
             ends = ends or (part.past and now - status.st_mtime_ns > QUIET)
             # A file that was emptied under its writer begins with a hole.
@@ -332,9 +302,15 @@ class Followed:
             if offset >= known_size and not ends:
                 self._put(part)
                 return False
+        known = with_head(content, part)
+        if known.head != part.head:
+            # Kept before anything of it is told: it is known again, wherever it is then.
+            part = known
+            taken.opened[self.file, part.id] = self._place(part)
         chunks, read, cut = Reader(self.file, content).read(part, ends=ends, size=size)
         moved = read.offset > part.offset
-        read = replace(read, read_at=now, size=max(read.size, read.offset))
+        size_seen = read.offset if part.packed else max(read.size, read.offset)
+        read = replace(read, modified=status.st_mtime_ns, size=size_seen)
         if ends and not moved:
             read = replace(read, over=True)
             self._shut(part)

@@ -22,7 +22,7 @@ from olympus.argos.rotation import Part, Sample
 
 PIECE: Final = 1 << 20
 LINE: Final = 64 * 1024
-_HEAD: Final = 256
+HEAD: Final = 256
 _TAIL: Final = 64
 
 
@@ -70,6 +70,10 @@ class PackedFile:
         _refuse_foreign_link(path)
         self._file = gzip.open(path)  # noqa: SIM115 - closed by `close`
 
+    def status(self) -> os.stat_result:
+        """Of the file as it is: compressed."""
+        return os.fstat(self._file.fileno())
+
     def read(self, offset: int, size: int) -> bytes:
         try:
             self._file.seek(offset)
@@ -113,10 +117,15 @@ def with_samples(content: Bytes, part: Part) -> Part:
     """The part as it is known again by its first bytes, and by the last before its offset."""
     size = min(_TAIL, part.offset)
     tail = sample(content.read(part.offset - size, size)) if size else Sample()
-    head = part.head
-    if head.size < _HEAD and head.size < part.offset:
-        head = sample(content.read(0, min(_HEAD, part.offset)))
-    return replace(part, head=head, tail=tail)
+    return replace(with_head(content, part), tail=tail)
+
+
+def with_head(content: Bytes, part: Part) -> Part:
+    """The part as it is known again before anything of it is told."""
+    if part.head.size == HEAD:
+        return part
+    head = content.read(0, HEAD)
+    return replace(part, head=sample(head)) if len(head) > part.head.size else part
 
 
 def line_start(content: Bytes, offset: int) -> int:

@@ -36,8 +36,9 @@ class Part:
     device, inode: 0 where no file is the part any more
     offset:  what is before was read; `cutting`: the rest of a line that was too long comes first
     size:    as it was seen last
-    head, tail: of its first bytes; of the last ones before `offset`
-    read_at: when it was read to `offset`, in nanoseconds since 1970
+    head, tail: of its first bytes, be they read or not; of the last ones before `offset`
+    modified: when what was seen of it was written, in nanoseconds since 1970
+    packed:  its file is compressed
     past:    another part has followed it. over: and nothing more is expected of it
     copy:    of what is read elsewhere: it is never read
     """
@@ -52,7 +53,8 @@ class Part:
     cutting: bool = False
     head: Sample = Sample()
     tail: Sample = Sample()
-    read_at: int = 0
+    modified: int = 0
+    packed: bool = False
     past: bool = False
     over: bool = False
     copy: bool = False
@@ -104,11 +106,21 @@ def is_rotation(name: str, of: str, *, loosely: bool = False) -> bool:
     return tail[0] in ".-" if loosely else _ROTATED.fullmatch(tail) is not None
 
 
-def sort_out(
-    file: str, parts: Sequence[Part], entries: Sequence[Entry], agrees: Agrees, held: Collection[str]
+Alike = Callable[[Entry, Entry], bool]
+"""Whether the shorter one of them holds what the other one begins with."""
+
+
+def sort_out(  # noqa: PLR0913 - what is known, what is there, and two ways to compare
+    file: str,
+    parts: Sequence[Part],
+    entries: Sequence[Entry],
+    agrees: Agrees,
+    alike: Alike,
+    *,
+    held: Collection[str],
 ) -> Found:
     """What became of FILE's parts. held: ids of parts that are open: no other file can have their inode."""
-    work = _Sorting(file, parts, entries, agrees, held)
+    work = _Sorting(file, parts, entries, agrees, alike, held)
     work.by_inode()
     work.by_content()
     return work.found()
@@ -120,6 +132,7 @@ class _Sorting:
     parts: Sequence[Part]
     entries: Sequence[Entry]
     agrees: Agrees
+    alike: Alike
     held: Collection[str]
     where: dict[str, Entry] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
@@ -134,13 +147,17 @@ class _Sorting:
                 by_inode[entry.device, entry.inode] = entry
         for part in self.parts:
             its = by_inode.get((part.device, part.inode)) if part.inode else None
-            if its is None:
+            if its is None or (self._is_blank(part) and not _is_as_it_was(its, part)):
                 continue
-            if part.copy or self.agrees(its, part):
+            if self.agrees(its, part):
                 self.where[part.id] = its
                 self.taken.add(its.name)
             elif part.id in self.held or (its.name == part.name and not part.past):
                 self.truncated.append(part)
+
+    def _is_blank(self, part: Part) -> bool:
+        """Whether it can't be known again: nothing of it was seen, and another file may have its inode by now."""
+        return part.head.size == 0 and part.id not in self.held
 
     def by_content(self) -> None:
         """Where the rest is of parts that are in no file of their own any more."""
@@ -165,15 +182,20 @@ class _Sorting:
         ]
 
     def _holds(self, entry: Entry, part: Part) -> bool:
-        # What was not read of it was written after it was read.
-        return entry.modified >= part.read_at - SLACK and part.head.size > 0 and self.agrees(entry, part)
+        # Whoever copies or compresses a file leaves its time as it is, to the second, or makes it newer.
+        return (
+            entry.modified >= part.modified - 1_000_000_000
+            and part.head.size > 0
+            and self.agrees(entry, part)
+        )
 
     def found(self) -> Found:
         current = next((one for one in self.entries if one.name == self.file), None)
         emptied = {part.id for part in self.truncated}
         begins = current if current is not None and current.name not in self.taken else None
         candidates = self._candidates()
-        copies = tuple(one for one in candidates if any(self._holds(one, part) for part in self.parts))
+        unseen = current if begins is not None or self._is_unseen(current) else None
+        copies = tuple(one for one in candidates if self._is_copy(one, unseen))
         fresh = self._fresh([one for one in candidates if one not in copies], current)
         parts = [self._placed(part, emptied) for part in self.parts]
         return Found(
@@ -187,30 +209,41 @@ class _Sorting:
         )
 
     def _candidates(self) -> list[Entry]:
-        """Files that may be new: what was written before all was read is known, or not of interest."""
-        since = max((part.read_at for part in self.parts if not part.copy), default=0) - SLACK
+        """Files that may be new, or copies."""
+        known = {(one.device, one.inode) for one in self.where.values()}
         return [
             one
             for one in self.entries
-            if one.name != self.file and one.name not in self.taken and one.modified >= since
+            if one.name != self.file and one.name not in self.taken and (one.device, one.inode) not in known
         ]
 
+    def _is_unseen(self, current: Entry | None) -> bool:
+        """Whether nothing is known of what is at FILE's path but that it is there."""
+        return any(self.where.get(part.id) is current and part.head.size == 0 for part in self.parts)
+
+    def _is_copy(self, entry: Entry, unseen: Entry | None) -> bool:
+        if unseen is not None and self.alike(entry, unseen):
+            # Copied just now, and not emptied yet.
+            return True
+        return any(self._holds(entry, part) for part in self.parts)
+
     def _fresh(self, candidates: Sequence[Entry], current: Entry | None) -> tuple[Entry, ...]:
+        """Those that came after the latest part that is known, oldest first."""
         latest = max((p for p in self.parts if not p.copy), key=lambda part: part.order, default=None)
         if latest is None:
             return ()
-        place = self.where.get(latest.id)
-        if place is not None and place is current:
+        rests = {part.id: entry for part, entry in self.rest}
+        place = self.where.get(latest.id) or rests.get(latest.id)
+        if place is not None and place is current and latest.head.size:
             # It was not rotated, so nothing can lie between.
             return ()
-        if place is not None:
-            candidates = [one for one in candidates if _follows(one, place, self.file)]
-        numbers = [_number(one, self.file) for one in candidates]
+        later = [one for one in candidates if _follows(one, place, self.file, latest.modified - SLACK)]
+        numbers = [_number(one, self.file) for one in later]
         if all(number is not None for number in numbers):
-            return tuple(sorted(candidates, key=lambda one: -(_number(one, self.file) or 0)))
+            return tuple(sorted(later, key=lambda one: -(_number(one, self.file) or 0)))
         if all(number is None for number in numbers):
-            return tuple(sorted(candidates, key=lambda one: one.name))
-        return tuple(sorted(candidates, key=lambda one: one.modified))
+            return tuple(sorted(later, key=lambda one: one.name))
+        return tuple(sorted(later, key=lambda one: one.modified))
 
     def _placed(self, part: Part, emptied: Collection[str]) -> Part:
         entry = self.where.get(part.id)
@@ -220,7 +253,13 @@ class _Sorting:
             return replace(part, past=True, device=0, inode=0)
         # A part that is read on at another path was rotated.
         past = part.past or entry.name != self.file
-        return replace(part, name=entry.name, size=max(entry.size, part.offset), past=past)
+        size = part.size if entry.packed else max(entry.size, part.offset)
+        return replace(part, name=entry.name, packed=entry.packed, size=size, past=past)
+
+
+def _is_as_it_was(entry: Entry, part: Part) -> bool:
+    """An empty one, of which nothing more was expected."""
+    return part.over and (entry.modified, entry.packed) == (part.modified, part.packed)
 
 
 def _number(entry: Entry, file: str) -> int | None:
@@ -228,11 +267,12 @@ def _number(entry: Entry, file: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def _follows(entry: Entry, place: Entry, file: str) -> bool:
-    """Whether `entry` was rotated after `place` was."""
-    mine, other = _number(entry, file), _number(place, file)
-    if mine is not None and other is not None:
-        return mine < other
-    if mine is None and other is None:
-        return entry.name.removesuffix(".gz") > place.name.removesuffix(".gz")
-    return entry.modified >= place.modified
+def _follows(entry: Entry, place: Entry | None, file: str, since: int) -> bool:
+    """Whether `entry` was rotated after `place` was: by their names, or where these don't say, by their times."""
+    if place is not None and place.name != file:
+        mine, other = _number(entry, file), _number(place, file)
+        if mine is not None and other is not None:
+            return mine < other
+        if mine is None and other is None:
+            return entry.name.removesuffix(".gz") > place.name.removesuffix(".gz")
+    return entry.modified >= since

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Final
 
-from olympus.argos.followed import Followed, Taken, names_in, parts_of
+from olympus.argos.family import names_in
+from olympus.argos.followed import Followed, Taken, parts_of
 from olympus.argos.notices_watchdog import Notices
 from olympus.argos.ports import Batch, Place
 from olympus.argos.reading import PIECE

@@ -58,6 +58,8 @@ class Telling:
         self._node = node
         self._watch = watch
         self._told: dict[str, _Told] = {}
+        # Parts of which was told what a restart would read again.
+        self._unsettled: set[str] = set()
         self.waiting = False
 
     async def load(self) -> None:
@@ -105,10 +107,12 @@ class Telling:
             if told is None:
                 old = self._told.get(one.stream, _Told())
                 told = fresh[one.stream] = _Told(dict(old.parts), at, old.version)
-            # The parts that were told last stay: earlier ones are read to their end.
             told.parts[one.part] = max(one.offset, told.parts.pop(one.part, -1))
-            while len(told.parts) > _PARTS:
-                del told.parts[next(iter(told.parts))]
+            self._unsettled.add(one.part)
+        for told in fresh.values():
+            # The parts that were told last stay, too: they are read on.
+            for part in [part for part in told.parts if part not in self._unsettled][:-_PARTS]:
+                del told.parts[part]
         events = [event for one in group for event in one.events]
         await self._write(events, fresh)
         self._told |= fresh
@@ -149,6 +153,10 @@ class Telling:
             done = done and entry is not None and entry.value == value
             told.version = 0 if entry is None else entry.version
         return done
+
+    def settled(self) -> None:
+        """All that was told is known to be read, even after a power cut."""
+        self._unsettled.clear()
 
     async def forget(self, streams: Iterable[str]) -> None:
         """They are read no more."""

@@ -152,9 +152,8 @@ class Watcher:
     # --- what comes -------------------------------------------------------------------------------------
 
     async def _take(self, batch: Batch) -> None:
-        places = self._means.places
         if batch.opened:
-            places.keep(self._name, places=[self._pulled_back(one) for one in batch.opened], safe=True)
+            self._keep_all([self._pulled_back(one) for one in batch.opened])
         for lost in batch.lost:
             await self._tell_lost(lost)
         for chunk in batch.chunks:
@@ -312,14 +311,16 @@ class Watcher:
         elif self._unkept_since is None and (self._unkept or self._closed or self._state_unkept):
             self._unkept_since = self._means.clock.monotonic()
 
-    def _keep_all(self) -> None:
-        """What is read and how it stands, together."""
+    def _keep_all(self, opened: Sequence[Place] = ()) -> None:
+        """What is read and how it stands, together. opened: parts that must be known even after a power cut."""
         self._unkept_since = None
-        if not (self._unkept or self._closed or self._state_unkept):
+        if not (self._unkept or self._closed or self._state_unkept or opened):
             return
         state = self._state_json() if self._state_unkept else None
-        places, closed = list(self._unkept.values()), list(self._closed)
-        self._means.places.keep(self._name, state=state, places=places, closed=closed)
+        places, closed = [*self._unkept.values(), *opened], list(self._closed)
+        self._means.places.keep(self._name, state=state, places=places, closed=closed, safe=bool(opened))
+        if opened:
+            self._telling.settled()
         self._unkept.clear()
         self._closed.clear()
         self._state_unkept = False
