@@ -22,6 +22,7 @@ from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
+from olympus.apollo.notes.home import claim_home
 from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.notes.telling import Telling
 from olympus.apollo.peers import Peers
@@ -181,7 +182,7 @@ class House:
         self._others = HttpClient(tls=_peers_tls(settings))
         self._hindsight = Athenas(kv, self.bus, clock)
         self._source = self._specs_source() if settings.controls else None
-        self._notes = Knowledge(state, clock) if settings.controls else None
+        self._notes: Knowledge | None = None
         self._controller = Controller(kv, self.bus, registry, self._catalogs, clock, seals=seals)
         self._steward = Steward(kv, self.bus, clock, node, state=state, client=self._client, seals=seals)
         checks = Checks(kv, self.bus, clock, node, state=state, client=self._client)
@@ -261,12 +262,14 @@ class House:
                 group.create_task(self._registry.keep())
                 for work in self._work():
                     group.create_task(work)
-                if self._source is not None and self._author is not None and self._notes is not None:
-                    group.create_task(Telling(self._notes, self._kv, self.bus, self._clock).run())
-                    if sock is not None:
-                        await self._write_client()
-                        peers = Peers(self._registry, self._trust, self._author, self._others, self._clock)
-                        group.create_task(self._serve(sock, stopped, self._source, self._notes, peers))
+                if sock is not None and self._source is not None and self._author is not None:
+                    home = await claim_home(self._kv, settings.node)
+                    if home == settings.node:
+                        self._notes = Knowledge(settings.state, self._clock)
+                        group.create_task(Telling(self._notes, self._kv, self.bus, self._clock).run())
+                    await self._write_client()
+                    peers = Peers(self._registry, self._trust, self._author, self._others, self._clock)
+                    group.create_task(self._serve(sock, stopped, self._source, home, peers))
                 self._started = True
                 announce(self._announced())
                 await _until(stopped)
@@ -313,7 +316,7 @@ class House:
         self._specs_known.set()
 
     async def _serve(
-        self, sock: Any, stopped: asyncio.Event, source: SpecSource, notes: Knowledge, peers: Peers
+        self, sock: Any, stopped: asyncio.Event, source: SpecSource, home: str, peers: Peers
     ) -> None:
         settings = self._settings
         around = Surroundings(
@@ -329,7 +332,8 @@ class House:
             unmatched=self._lines.unmatched,
             peers=peers,
             git=Repositories({"specs": settings.state / "specs.git", "notes": settings.state / "notes.git"}),
-            notes=notes,
+            notes=self._notes,
+            notes_home=home,
             secrets=self._secrets,
             upcoming=self._chronos.upcoming,
             ready=self._waits_for,

@@ -22,11 +22,14 @@ from olympus.apollo.notes.model import (
 )
 from olympus.apollo.notes.notes import Notes as Stored
 from olympus.apollo.notes.paths import SUFFIX, file_path, note_path
+from olympus.apollo.notes.service import Knowledge
+from olympus.apollo.notes.telling import APPENDED
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed, paged
 from olympus.kernel.clock import rfc3339
-from olympus.kernel.errors import Invalid
+from olympus.kernel.errors import Invalid, RetryLater
+from olympus.kernel.ids import new_id
 
 _BASE: Final = "/api/v1/notes/"
 _TAG: Final = re.compile(r'(?:W/)?"([^"]*)"|([^",\s]+)')
@@ -36,7 +39,13 @@ _MAX_MESSAGE: Final = 1000
 
 class Notes:
     def __init__(self, around: Surroundings) -> None:
-        self._knowledge = around.notes
+        self._around = around
+
+    @property
+    def _knowledge(self) -> Knowledge:
+        if self._around.notes is None:
+            raise RetryLater(f"the notes are on node '{self._around.notes_home}'")
+        return self._around.notes
 
     # --- read --------------------------------------------------------------------------------------------
 
@@ -146,6 +155,19 @@ class Notes:
         except Stale as error:
             raise _failed(error) from error
         return Response(b"", 204)
+
+    async def append(self, request: Request) -> Response:
+        """`{"text": …}`, as its last lines; once for each Idempotency-Key."""
+        path, body = _path(request, "operator"), request.json()
+        text, why = _text(body, "text"), _why(request, body)
+        key = request.headers.get("idempotency-key") or new_id()
+        if not re.fullmatch(r"[\x21-\x7e]{1,200}", key):
+            raise Problem(400, "an Idempotency-Key has up to 200 characters of ASCII, and no spaces")
+        mark = (APPENDED, f"{request.by.name} {key}")
+        note, shown = await self._knowledge.change(
+            lambda notes: _whole(notes, notes.append(path, text, mark, why))
+        )
+        return json_answer(_only_seen(request, shown), ETag=_etag(note))
 
     async def rename(self, request: Request) -> Response:
         """`{"to": …}`."""

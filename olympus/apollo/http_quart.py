@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from olympus.apollo.audit import Audit
 from olympus.apollo.login import Login
 from olympus.apollo.metrics import Metrics
 from olympus.apollo.pages import Pages
-from olympus.apollo.peers import HEADER
+from olympus.apollo.peers import HEADER, PASSED, Call
 from olympus.apollo.ports import GitCall, Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import MAX_BODY, Request, json_answer
@@ -39,6 +40,14 @@ log = logging.getLogger("olympus.apollo")
 
 _MAX_PUSH: Final = 512 * 1024 * 1024
 _PUSHERS: Final[dict[str, Role]] = {"notes": "operator"}
+_PASSED_ON: Final = ("content-type", "if-match", "if-none-match", "idempotency-key", "accept")
+_PASSED_BACK: Final = (
+    "content-type",
+    "content-disposition",
+    "etag",
+    "location",
+    "retry-after",
+)
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -98,22 +107,33 @@ class App:
     async def _serve(self, route: Route, params: dict[str, str]) -> Response:
         caller: Caller | None = None
         peer: str | None = None
+        passed: str | None = None
+        digest: str | None = None
         try:
             if route.access != "open":
                 peer = quart_request.headers.get(HEADER) if route.peers else None
-                caller, session = await (self._caller() if peer is None else self._peer(peer))
+                passed = quart_request.headers.get(PASSED) if route.home else None
+                session: Session | None = None
+                if passed is not None:
+                    caller, digest = await self._passed(passed)
+                else:
+                    caller, session = await (self._caller() if peer is None else self._peer(peer))
                 if session is not None:
                     self._check_form(session)
                 _demand(caller, route.access, part=route.part)
             request = await self._request(params, caller, from_peer=peer is not None)
-            response = await route.handler(request)
+            _check_digest(request.body, digest)
+            if route.home and self._around.notes is None and caller is not None:
+                response = await self._pass_on(request, caller, passed=digest is not None)
+            else:
+                response = await route.handler(request)
         except Problem as problem:
             response = problems.answer(problem)
         except OlympusError as error:
             response = problems.answer(problems.of_error(error))
         except RequestEntityTooLarge:
             response = problems.answer(Problem(413, f"the body may have {MAX_BODY} bytes"))
-        if route.changes and caller is not None:
+        if route.changes and caller is not None and digest is None:
             subject = "/".join(params.values())
             await self._audit.record(caller, f"{route.method} {route.path}", subject, response.status_code)
         self._metrics.answered(route.method, response.status_code)
@@ -143,6 +163,28 @@ class App:
         if caller is None:
             raise Problem(401, "no controller signed this request for this host, or not just now")
         return caller, None
+
+    async def _passed(self, header: str) -> tuple[Caller, str]:
+        """Raises Problem 401."""
+        call = Call(quart_request.method, quart_request.path, quart_request.args.to_dict())
+        found = await self._around.peers.passed(header, call)
+        if found is None:
+            raise Problem(401, "no controller passed this request on to this host, or not just now")
+        return await self._narrowed(found[0]), found[1]
+
+    async def _pass_on(self, request: Request, caller: Caller, *, passed: bool) -> Response:
+        """What the host that has the notes answers."""
+        home = self._around.notes_home
+        if passed:
+            raise Problem(503, f"the notes are not here: they are on node '{home}'")
+        given = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        call = Call(request.method, request.path, request.query, request.body, given)
+        answer = await self._around.peers.pass_on(home, call, caller)
+        response = Response(answer.body, answer.status)
+        for name in _PASSED_BACK:
+            if name in answer.headers:
+                response.headers[name] = answer.headers[name]
+        return response
 
     async def _caller(self) -> tuple[Caller, Session | None]:
         """Raises Problem 401. A token counts before a session."""
@@ -220,6 +262,8 @@ class App:
             pushes = self._around.git.pushes(call)
             # A clone shows everything.
             _demand(caller, _PUSHERS.get(repository, "admin") if pushes else "viewer")
+            if repository == "notes" and self._around.notes is None:
+                return await self._at_home(call)
             call = replace(call, user=caller.name)
             serving = self._around.git.serve(call, _pieces())
             answer = await serving.__aenter__()
@@ -241,11 +285,17 @@ class App:
                     yield piece
             finally:
                 await serving.__aexit__(None, None, None)
-                self._around.notes.stirred.set()
+                if self._around.notes is not None:
+                    self._around.notes.stirred.set()
 
         response = Response(body(), answer.status, headers=dict(answer.headers))
         response.timeout = None
         return response
+
+    async def _at_home(self, call: GitCall) -> Response:
+        url = await self._around.peers.url(self._around.notes_home)
+        query = f"?{call.query}" if call.query else ""
+        return Response(b"", 307, headers={"Location": f"{url}/git/notes.git/{call.path}{query}"})
 
     # --- pages -------------------------------------------------------------------------------------------
 
@@ -308,6 +358,11 @@ def _demand(caller: Caller, role: Role, *, part: bool = False) -> None:
         raise Problem(
             403, f"the role {role} is needed on everything, and Access gives '{caller.name}' a part"
         )
+
+
+def _check_digest(body: bytes, digest: str | None) -> None:
+    if digest is not None and hashlib.sha256(body).hexdigest() != digest:
+        raise Problem(400, "the body is not the one that was passed on")
 
 
 def _token_in(header: str) -> str:

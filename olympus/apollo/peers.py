@@ -8,25 +8,40 @@ no Apollo, and what they register could lead anywhere.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import orjson
 
 from olympus.apollo.access import Caller
 from olympus.hermes.registry import Member, Registry
 from olympus.hermes.trust import Author, Trust
-from olympus.host.http_aiohttp import HttpClient, HttpFailed
+from olympus.host.http_aiohttp import HttpClient, HttpFailed, Response
 from olympus.kernel.clock import Clock, parse_rfc3339, rfc3339
 from olympus.kernel.errors import NotFound, Refused, RetryLater
 
 HEADER: Final = "Olympus-Peer"
+PASSED: Final = "Olympus-Passed"
 _VALID: Final = timedelta(seconds=60)
 _MAX_SAID: Final = 2000
 _ANSWER_WITHIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it is passed on. path: as it is written, not quoted."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Peers:
@@ -59,6 +74,47 @@ class Peers:
         except (HttpFailed, Refused) as error:
             raise RetryLater(f"node '{node}' does not answer: {error}") from error
 
+    async def pass_on(self, node: str, call: Call, caller: Caller) -> Response:
+        """The answer of `node` to what a caller asked here: we say who they are. Raises NotFound, RetryLater."""
+        member = await self._member(node)
+        moment = rfc3339(self._clock.now())
+        who = _packed(
+            {"token": caller.token, "name": caller.name, "own": caller.own, "groups": caller.groups}
+        )
+        digest = hashlib.sha256(call.body).hexdigest()
+        signature = self._author.sign("ask", _passed(node, call, who, digest, moment))
+        query = "?" + urlencode(call.query) if call.query else ""
+        headers = {**call.headers, PASSED: f"{moment} {who} {digest} {signature}"}
+        try:
+            return await self._client.request(
+                call.method,
+                member.meta["url"] + quote(call.path) + query,
+                headers=headers,
+                body=call.body or None,
+                redirects=False,
+            )
+        except (HttpFailed, Refused) as error:
+            raise RetryLater(f"node '{node}' does not answer: {error}") from error
+
+    async def passed(self, header: str, call: Call) -> tuple[Caller, str] | None:
+        """For whom a controller passes a call on to us, just now, and the SHA-256 of its body; None: it does not."""
+        try:
+            moment, who, digest, signature = header.split(" ")
+            age = self._clock.now() - parse_rfc3339(moment)
+        except ValueError:
+            return None
+        if abs(age) > _VALID or len(header) > _MAX_SAID:
+            return None
+        said_ = _passed(self._author.name, call, who, digest, moment)
+        if await self._trust.objection("ask", said_, signature) is not None:
+            return None
+        said_of = orjson.loads(base64.urlsafe_b64decode(who))
+        return Caller(said_of["token"], said_of["name"], said_of["own"], tuple(said_of["groups"])), digest
+
+    async def url(self, node: str) -> str:
+        """Where the Olympus there is reached. Raises NotFound."""
+        return (await self._member(node)).meta["url"]
+
     async def _member(self, node: str) -> Member:
         found = next((one for one in await self._registry.members() if one.name == node), None)
         if found is None:
@@ -89,6 +145,14 @@ class Peers:
 def said(node: str, path: str, query: Mapping[str, str], moment: str) -> bytes:
     """What is signed: of whom it is asked, what, and when."""
     return orjson.dumps([node, path, sorted(query.items()), moment])
+
+
+def _passed(node: str, call: Call, who: str, digest: str, moment: str) -> bytes:
+    return orjson.dumps([node, call.method, call.path, sorted(call.query.items()), who, digest, moment])
+
+
+def _packed(said_of: Mapping[str, object]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(said_of)).decode()
 
 
 async def _refused(node: str, status: int, pieces: AsyncIterator[bytes]) -> NotFound | RetryLater:

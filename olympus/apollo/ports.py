@@ -129,6 +129,7 @@ class Surroundings:
 
     unmatched: shapes `{line, count}` of a node's last lines that a LogWatch does not match: node, watch, at most
     upcoming: the next firings of a schedule, by name and number
+    notes:    None where another node, `notes_home`, has them
     ready:    why this host is not ready yet; nothing: it is
     """
 
@@ -145,7 +146,8 @@ class Surroundings:
     peers: Peers
     git: Git
     secrets: Secrets
-    notes: Knowledge
+    notes: Knowledge | None
+    notes_home: str
     upcoming: Callable[[str, int], Sequence[datetime]]
     ready: Callable[[], Sequence[str]]
     origins: frozenset[str]

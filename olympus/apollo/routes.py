@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
@@ -40,6 +40,7 @@ class Route:
 
     peers: another controller may ask it as a viewer, by its signature
     access: the role that is needed at least; `open` for nobody's (a webhook proves itself)
+    home:   it is answered where the notes are: other nodes pass it on
     part:   its handler gives who is restricted by Access what is in his part; else it is refused to him
     """
 
@@ -53,6 +54,7 @@ class Route:
     answer: int = 200
     peers: bool = False
     part: bool = False
+    home: bool = False
 
     @property
     def changes(self) -> bool:
@@ -131,6 +133,11 @@ _NOTE: Final = {
     "type": "object",
     "required": ["markdown"],
     "properties": {"markdown": {"type": "string"}, "message": {"type": "string"}},
+}
+_APPEND: Final = {
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": {"type": "string"}, "message": {"type": "string"}},
 }
 _RENAME: Final = {
     "type": "object",
@@ -376,18 +383,18 @@ def table(
 def _notes(notes: Notes) -> list[Route]:
     all_, one, file = f"{API}/notes", f"{API}/notes/{{path}}", f"{API}/note-files/{{path}}"
     listed = (*_PAGE, "tag", "folder", "deleted", "broken")
-    return [
-        Route("GET", all_, "viewer", "Notes", notes.listed, query=listed, part=True),
-        Route("GET", one, "viewer", "A note", notes.one, query=("revision",), part=True),
-        Route("PUT", one, "operator", "Write a note", notes.save, _NOTE, part=True),
-        Route("DELETE", one, "operator", "Delete a note", notes.delete, answer=204, part=True),
-        Route("GET", f"{one}/history", "viewer", "Its revisions", notes.history, query=_PAGE, part=True),
-        Route("GET", f"{one}/diff", "viewer", "What changed", notes.diff, query=("from", "to"), part=True),
-        Route(
-            "POST", f"{one}/preview", "viewer", "How a text would look there", notes.preview, _NOTE, part=True
-        ),
-        Route("POST", f"{one}/rename", "operator", "Give it another path", notes.rename, _RENAME, part=True),
-        Route("POST", f"{one}/restore", "operator", "As it was", notes.restore, _RESTORE, part=True),
-        Route("GET", file, "viewer", "A file beside the notes", notes.file, part=True),
-        Route("PUT", file, "operator", "Attach a file", notes.attach, answer=201, part=True),
+    found = [
+        Route("GET", all_, "viewer", "Notes", notes.listed, query=listed),
+        Route("GET", one, "viewer", "A note", notes.one, query=("revision",)),
+        Route("PUT", one, "operator", "Write a note", notes.save, _NOTE),
+        Route("DELETE", one, "operator", "Delete a note", notes.delete, answer=204),
+        Route("GET", f"{one}/history", "viewer", "Its revisions", notes.history, query=_PAGE),
+        Route("GET", f"{one}/diff", "viewer", "What changed", notes.diff, query=("from", "to")),
+        Route("POST", f"{one}/preview", "viewer", "How a text would look there", notes.preview, _NOTE),
+        Route("POST", f"{one}/append", "operator", "Add to its end", notes.append, _APPEND),
+        Route("POST", f"{one}/rename", "operator", "Give it another path", notes.rename, _RENAME),
+        Route("POST", f"{one}/restore", "operator", "As it was", notes.restore, _RESTORE),
+        Route("GET", file, "viewer", "A file beside the notes", notes.file),
+        Route("PUT", file, "operator", "Attach a file", notes.attach, answer=201),
     ]
+    return [replace(one, part=True, home=True) for one in found]

@@ -41,6 +41,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `bus/heads/PUBLISHER`, `bus/segments/PUBLISHER/N` | events | that publisher |
 | `cursors/CONSUMER` | what a consumer has handled | that consumer |
 | `leases/ROLE`, `epochs/ROLE` | who leads, and the how-manieth leader it is | candidates |
+| `notes/home` | the node that has the notes | the first controller that asked |
 | `notes/told` | up to which revision changes of notes were told | Apollo, where the notes are |
 | `tokens/ID`, `users/NAME`, `sessions/SHA256`, `audit/…` | who may do what, who is logged in, who did what | Apollo |
 """
@@ -81,6 +82,7 @@ HEADS: Final = ROOT + "bus/heads/"
 SEGMENTS: Final = ROOT + "bus/segments/"
 CHUNKS: Final = ROOT + "chunks/"
 ARTIFACTS: Final = ROOT + "artifacts/"
+NOTES_HOME: Final = ROOT + "notes/home"
 NOTES_TOLD: Final = ROOT + "notes/told"
 TOKENS: Final = ROOT + "tokens/"
 USERS: Final = ROOT + "users/"

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from olympus.testing.cluster import eventually
 
 CHANGED = "type=olympus.apollo.note-changed&order=asc&limit=1000"
@@ -55,3 +57,21 @@ def test_changes_by_every_way_are_told_once_also_while_olympus_was_killed(olympu
     eventually(lambda: len(told(olympus)) == 4, what="the fourth")
     assert told(olympus)[2:] == [("a", "edited", "Cleo"), ("a", "deleted", "Cleo")]
     assert olympus.ask("GET", "/api/v1/notes/a").status == 404
+
+
+@pytest.mark.consul
+def test_every_controller_answers_for_the_notes_that_one_has(make_olympus, fresh_consul_agent, tmp_path):
+    hermes = f"consul://{fresh_consul_agent.address}"
+    first = make_olympus("first", node="n1", hermes=hermes)
+    first.start()
+    second = make_olympus("second", node="n2", hermes=hermes)
+    second.start()
+    assert not (second.state / "notes.git").exists()
+    assert second.ask("PUT", "/api/v1/notes/a", {"markdown": "# A\n"}).status == 201
+    assert first.get("/api/v1/notes/a") == second.get("/api/v1/notes/a")
+    eventually(lambda: [one[:2] for one in told(second)] == [("a", "created")], what="told")
+    first.kill()
+    down = second.ask("GET", "/api/v1/notes/a")
+    assert (down.status, "n1" in down.json["detail"]) == (503, True)
+    first.start()
+    eventually(lambda: second.ask("GET", "/api/v1/notes/a").status == 200, what="it is back")

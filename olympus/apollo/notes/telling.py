@@ -29,6 +29,7 @@ log = logging.getLogger("olympus.apollo")
 
 CAUSE: Final = "Olympus-Cause"
 DEPTH: Final = "Olympus-Depth"
+APPENDED: Final = "Olympus-Appended"
 LOOK_SECONDS: Final = 0.5
 _BATCH: Final = 30
 _MAX_DIFF: Final = 8000

@@ -176,7 +176,7 @@ async def apollo(folder):
         kv=kv, bus=bus, clock=clock, node="n1", catalogs=CatalogStore(kv), runs=runs, zeus=Zeus(kv),
         logs=Logs(), hindsight=Hindsight(),
         peers=peers, unmatched=unmatched,
-        git=Git(), secrets=Secrets(), notes=notes, upcoming=lambda name, count: [], ready=list,
+        git=Git(), secrets=Secrets(), notes=notes, notes_home="n1", upcoming=lambda name, count: [], ready=list,
         origins=frozenset({ORIGIN}),
         version="1",
     )  # fmt: skip

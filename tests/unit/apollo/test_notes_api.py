@@ -231,3 +231,17 @@ async def test_a_large_push_is_told_in_parts_and_a_merge_tells_only_what_it_chan
     # ann's was lost in the merge: what is told last is what main has.
     assert [who for path, _, who in told if path == "n001"][-1] == "Cleo"
     assert (await notes.ask(lambda found: found.get("n001"))).markdown == "theirs\n"
+
+
+async def test_a_text_is_added_once_for_each_idempotency_key(here):
+    for key in ("run-1", "run-1", "run-2"):
+        answer, body = await asked(
+            here, "POST", "/log/today/append", {"text": f"by {key}"}, headers={"Idempotency-Key": key}
+        )
+        assert answer.status_code == 200
+    assert body["markdown"] == "by run-1\nby run-2\n"
+    for _ in range(2):
+        _, body = await asked(here, "POST", "/log/today/append", {"text": "again"})
+    assert body["markdown"].endswith("again\nagain\n")
+    answer, _ = await asked(here, "POST", "/a/append", {"text": "x"}, headers={"Idempotency-Key": "a b"})
+    assert answer.status_code == 400

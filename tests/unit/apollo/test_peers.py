@@ -9,18 +9,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from olympus.apollo.access import Caller
 from olympus.apollo.http_quart import App
-from olympus.apollo.peers import HEADER, Peers, said
+from olympus.apollo.peers import HEADER, PASSED, Call, Peers, said
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
 from olympus.hermes import keys
 from olympus.hermes.kv import Delete, Put
 from olympus.hermes.registry import Member
 from olympus.hermes.registry_embedded import EmbeddedRegistry
-from olympus.host.http_aiohttp import HttpClient
+from olympus.host.http_aiohttp import HttpClient, HttpFailed
 from olympus.kernel.clock import SystemClock, rfc3339
+from olympus.kernel.errors import RetryLater
 from olympus.kernel.ids import new_id
 from olympus.records.run import Run, StepRun, StoredPipeline
 from olympus.testing.trust import author_of, trust_of
@@ -108,7 +111,13 @@ async def cluster(here, tmp_path):
             url = f"http://127.0.0.1:{sock.getsockname()[1]}"
             found.hosts[node] = Host(node, Written(node, folder), peers, url)
             around = replace(
-                here.around, node=node, peers=peers, logs=found.hosts[node].logs, origins=frozenset({url})
+                here.around,
+                node=node,
+                peers=peers,
+                logs=found.hosts[node].logs,
+                origins=frozenset({url}),
+                # n1 has the notes.
+                notes=here.around.notes if node == "n1" else None,
             )
             app = App(around, Tokens(here.kv, clock)).build()
             app.config["RESPONSE_TIMEOUT"] = 0.2
@@ -231,3 +240,68 @@ async def test_a_peer_is_given_nothing_but_what_lies_here(cluster):
     assert (await cluster.get("n2", PATH, cluster.signed("n1", "n2", PATH))).body == b"n2\n"
     passed_on = cluster.signed("n1", "n2", PATH, node="n1")
     assert (await cluster.get("n2", PATH + "?node=n1", passed_on)).status == 404
+
+
+async def put_note(cluster, node, path, text, *, role="operator", **headers):
+    given = {"Authorization": f"Bearer {cluster.here.tokens[role]}", **headers}
+    url = f"{cluster.hosts[node].url}/api/v1/notes/{path}"
+    return await cluster.client.request("PUT", url, headers=given, body=orjson.dumps({"markdown": text}))
+
+
+async def test_notes_are_read_and_written_on_every_host_as_who_asks(cluster):
+    made = await put_note(cluster, "n2", "a%20b/c", "# C\n")
+    assert (made.status, orjson.loads(made.body)["author"]) == (201, "operator")
+    read = await cluster.get("n2", "/api/v1/notes/a%20b/c")
+    assert (read.status, read.headers["etag"]) == (200, made.headers["etag"])
+    assert orjson.loads(read.body) == orjson.loads((await cluster.get("n1", "/api/v1/notes/a%20b/c")).body)
+    assert (await put_note(cluster, "n2", "a%20b/c", "x")).status == 428
+    assert (await put_note(cluster, "n2", "a%20b/c", "x", **{"If-Match": made.headers["etag"]})).status == 200
+    assert (await put_note(cluster, "n2", "d", "x", role="viewer")).status == 403
+    assert (await cluster.get("n2", "/api/v1/notes/nope")).status == 404
+    git = await cluster.client.request(
+        "GET", cluster.hosts["n2"].url + "/git/notes.git/info/refs?service=git-upload-pack",
+        headers={"Authorization": f"Bearer {cluster.here.tokens['viewer']}"}, redirects=False,
+    )  # fmt: skip
+    assert (
+        git.headers["location"]
+        == cluster.hosts["n1"].url + "/git/notes.git/info/refs?service=git-upload-pack"
+    )
+    audited = await cluster.here.ask("GET", "/api/v1/audit?limit=100", role="admin")
+    routes = [one["action"] for one in orjson.loads(await audited.get_data())["items"]]
+    assert routes.count("PUT /api/v1/notes/{path}") == 4
+
+
+async def test_nothing_is_taken_as_passed_on_that_no_controller_passed_on_for_this_host(cluster):
+    body = orjson.dumps({"markdown": "x"})
+    call = Call("PUT", "/api/v1/notes/a", {}, body)
+    caller = Caller("t", "eve", "admin")
+    seen: list[dict[str, str]] = []
+
+    class Spy:
+        async def request(self, method, url, *, headers, body, redirects):
+            seen.append(dict(headers))
+            raise HttpFailed("seen")
+
+    peers = cluster.hosts["n2"].peers
+    real, peers._client = peers._client, Spy()
+    with pytest.raises(RetryLater):
+        await peers.pass_on("n1", call, caller)
+    peers._client = real
+    (headers,) = seen
+    url = cluster.hosts["n1"].url + "/api/v1/notes/"
+    moment, who, digest, signature = headers[PASSED].split(" ")
+    other = peers._author.sign("ask", b"x")
+    for path, sent, given, status in (
+        ("b", body, headers[PASSED], 401),
+        ("a", b"{}", headers[PASSED], 400),
+        ("a", body, f"{moment} {who} {digest} {other}", 401),
+        ("a", body, f"{moment} {who[:-4]}AAAA {digest} {signature}", 401),
+        ("a", body, "x", 401),
+        ("a", body, headers[PASSED], 201),
+    ):
+        answer = await cluster.client.request("PUT", url + path, headers={PASSED: given}, body=sent)
+        assert answer.status == status, (path, sent, given)
+    answer = await cluster.client.request(
+        "PUT", cluster.hosts["n2"].url + "/api/v1/notes/a", headers={PASSED: headers[PASSED]}, body=body
+    )
+    assert answer.status == 401
