@@ -22,6 +22,7 @@ from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
+from olympus.apollo.inventory.telling import AssetNews
 from olympus.apollo.notes.home import claim_home
 from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.notes.telling import Telling
@@ -295,6 +296,8 @@ class House:
         work: list[Any] = []
         if self._source is not None:
             work += [self._await_specs(), self._source.run(), self._specs.run(), self._chronos.follow()]
+            if "apollo" in gods:
+                work.append(AssetNews(kv, self.bus, self._clock, self._catalogs).run())
         if "zeus" in gods:
             work.append(self._controller.run(Lease(kv, ZEUS, node)))
         if "chronos" in gods:

@@ -19,6 +19,7 @@ from olympus.records.catalog import CatalogStore
 from olympus.records.cluster import Cluster
 from olympus.records.plan import Plan
 from olympus.records.run import Cause
+from olympus.records.version import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Planner(Protocol):
     async def rollback(self, ref: str, *, by: str) -> Any: ...
 
     async def cluster(self) -> Cluster: ...
+
+    async def versions(self, kind: str, name: str) -> Sequence[Version]: ...
 
 
 class Hindsight(Protocol):

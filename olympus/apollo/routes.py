@@ -11,6 +11,7 @@ from quart import Response
 
 from olympus.apollo.access import Role
 from olympus.apollo.api_admin import Admin
+from olympus.apollo.api_assets import Assets
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
 from olympus.apollo.api_incidents import Incidents
@@ -175,6 +176,17 @@ def table(
             )
         )
         found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one, part=True))
+    found.append(
+        Route(
+            "GET",
+            f"{API}/assets/{{name}}/history",
+            "viewer",
+            "Who changed which of its fields",
+            Assets(around).history,
+            query=(*_PAGE, "field"),
+            part=True,
+        )
+    )
     for plural in ("services", "nodes", "schedules", "checks", "logwatches", "rules"):
         path = f"{API}/{plural}/{{name}}/orders"
         found.append(

@@ -36,6 +36,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `athena/rules/NAME` | how a rule fares: counts, breaker, what worked | Athena |
 | `athena/keys/RULE/SHA256` | when a rule acted for a key: cooldown and budget | Athena |
 | `athena/windows/RULE/SHA256` | what of correlated events has come for a key | Athena |
+| `assets/told` | up to which catalog changes of assets were told | Apollo |
 | `silences/ID` | what people silenced by hand, until when | Apollo |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |
 | `bus/heads/PUBLISHER`, `bus/segments/PUBLISHER/N` | events | that publisher |
@@ -77,6 +78,7 @@ LIVE_INCIDENTS: Final = ROOT + "athena/live/"
 RULES: Final = ROOT + "athena/rules/"
 RULE_KEYS: Final = ROOT + "athena/keys/"
 WINDOWS: Final = ROOT + "athena/windows/"
+ASSETS_TOLD: Final = ROOT + "assets/told"
 SILENCES: Final = ROOT + "silences/"
 HEADS: Final = ROOT + "bus/heads/"
 SEGMENTS: Final = ROOT + "bus/segments/"

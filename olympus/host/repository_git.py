@@ -28,6 +28,7 @@ PROTOCOLS: Final = "https:ssh:file"
 EMAIL: Final = "olympus@localhost"
 
 _GIT: Final = "git"
+_BATCH: Final = 500
 _QUARANTINE_OBJECTS: Final = "GIT_OBJECT_DIRECTORY"
 _QUARANTINE_ALTERNATES: Final = "GIT_ALTERNATE_OBJECT_DIRECTORIES"
 
@@ -71,6 +72,15 @@ class Commit:
     author: str
     subject: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What a commit made of a path. old, new: blobs; None: it was, or is, not there."""
+
+    path: str
+    old: str | None
+    new: str | None
 
 
 class GitFailed(OlympusError):
@@ -164,6 +174,43 @@ class BareRepository:
         )
         full, author, subject, seconds = said.strip("\n").split("\0")
         return Commit(full, author, subject, datetime.fromtimestamp(int(seconds), tz=UTC))
+
+    def log(self, revision: str, limit: int) -> list[tuple[Commit, list[FileChange]]]:
+        """A commit and those before it, newest first, each with what it changed against its first parent."""
+        said = self._git(
+            *("log", "--first-parent", "-m", "--raw", "-z", "--no-renames", "--no-abbrev", "--root"),
+            *(f"--max-count={limit}", "--format=%H%x1f%ct%x1f%an <%ae>%x1f%s", revision),
+        )
+        found: list[tuple[Commit, list[FileChange]]] = []
+        words = iter(said.split("\0"))
+        for word in words:
+            if word.lstrip("\n").startswith(":"):
+                _, _, old, new, _ = word.lstrip("\n").split(" ")
+                change = FileChange(next(words), *(None if one == NOTHING else one for one in (old, new)))
+                found[-1][1].append(change)
+            elif word.strip():
+                revision, seconds, author, subject = word.split("\x1f", 3)
+                moment = datetime.fromtimestamp(int(seconds), tz=UTC)
+                found.append((Commit(revision.strip(), author, subject.rstrip("\n"), moment), []))
+        return found
+
+    def blobs(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Contents, by blob; what is no blob here is left out."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(names), _BATCH):
+            asked = "".join(f"{name}\n" for name in names[start : start + _BATCH]).encode()
+            said = self._bytes("cat-file", "--batch", stdin=asked)
+            at = 0
+            while at < len(said):
+                end = said.index(b"\n", at)
+                name, kind, *size = said[at:end].decode().split()
+                at = end + 1
+                if not size:
+                    continue
+                if kind == "blob":
+                    found[name] = said[at : at + int(size[0])]
+                at += int(size[0]) + 1
+        return found
 
     @contextmanager
     def tree(self, revision: str, quarantine: Mapping[str, str] | None = None) -> Iterator[GitTree]:

@@ -195,10 +195,14 @@ class NoteChanged(EventData):
 
 
 class AssetChanged(EventData):
+    """verb: create, update or delete; fields: those that changed, the first of them: `spec.owner`."""
+
     name: str
+    verb: str = "update"
     revision: str
     actor: str
     diff: str = ""
+    fields: list[str] = Field(default_factory=list)
 
 
 class WebhookReceived(EventData):
@@ -233,6 +237,7 @@ class IncidentCommented(IncidentAcknowledged):
 
 
 NOTE_CHANGED: Final = "olympus.apollo.note-changed"
+ASSET_CHANGED: Final = "olympus.apollo.asset-changed"
 INCIDENT_ACKNOWLEDGED: Final = "olympus.apollo.incident-acknowledged"
 INCIDENT_COMMENTED: Final = "olympus.apollo.incident-commented"
 
@@ -265,7 +270,7 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.hephaestus.run-finished": RunChanged,
     "olympus.hephaestus.overdue": Overdue,
     NOTE_CHANGED: NoteChanged,
-    "olympus.apollo.asset-changed": AssetChanged,
+    ASSET_CHANGED: AssetChanged,
     "olympus.apollo.webhook-received": WebhookReceived,
     "olympus.athena.incident-opened": IncidentChanged,
     "olympus.athena.decided": IncidentChanged,

@@ -9,6 +9,7 @@ from olympus.records.cluster import Cluster, read_cluster
 from olympus.records.hosts import Hosts
 from olympus.records.offer import Outcome
 from olympus.records.plan import Plan
+from olympus.records.version import Version
 from olympus.zeus.compile import Contents, compile_hosts, declaration
 from olympus.zeus.contents import contents, unsaved
 from olympus.zeus.model import World
@@ -66,6 +67,10 @@ class Zeus:
     async def rollback(self, ref: str, *, by: str) -> Outcome:
         """Apply the files of an earlier commit, as a new commit of main."""
         return await self._source.rollback(ref, by=by)
+
+    async def versions(self, kind: str, name: str) -> list[Version]:
+        """Each commit of this host's specs repository that changed the document, newest first."""
+        return await self._source.versions(kind, name)
 
     async def cluster(self) -> Cluster:
         """What statuses are made of (see `records.status`)."""

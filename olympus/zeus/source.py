@@ -23,7 +23,9 @@ from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.catalog import CatalogStore
 from olympus.records.offer import Offer, Outcome, SourceState
+from olympus.records.version import Version
 from olympus.spec.catalog import Catalog
+from olympus.zeus.history import versions
 from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import Push, RefUpdate
 from olympus.zeus.push_socket import Say
@@ -301,6 +303,11 @@ class SpecSource:
             )
         )
         return await self._awaited(commit, by=by)
+
+    async def versions(self, kind: str, name: str) -> list[Version]:
+        """Each commit of main that changed the document, newest first."""
+        head = await self._head()
+        return await asyncio.to_thread(versions, self._repository, head, kind, name) if head else []
 
     async def checked(self, ref: str | None) -> Checked:
         """The catalog of a branch, tag or commit (None: main), valid or not."""

@@ -21,7 +21,7 @@ from olympus.records.offer import Offer
 from olympus.records.seals import split
 
 EVERY: Final = 3600.0
-_ROOTS: Final = (keys.CATALOG, keys.OFFER, keys.ROLLOUTS, keys.NODES, keys.PIPELINES)
+_ROOTS: Final = (keys.CATALOG, keys.OFFER, keys.ROLLOUTS, keys.NODES, keys.PIPELINES, keys.ASSETS_TOLD)
 """Whoever keeps a reference to chunks elsewhere adds that prefix here."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,6 @@ _NO_BLOB: Final = "0" * 40
 _EMPTY: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _SUBMODULE: Final = 0o160000
 _CONFLICTS: Final = 127
-_BATCH: Final = 500
 _LITERAL: Final = {"GIT_LITERAL_PATHSPECS": "1"}
 
 
@@ -107,22 +106,6 @@ class NotesRepository(BareRepository):
                 mode, _, blob, size = head.split()
                 return Entry(int(mode, 8), blob, 0 if size == "-" else int(size))
         return None
-
-    def blobs(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Contents, by blob."""
-        found: dict[str, bytes] = {}
-        for start in range(0, len(names), _BATCH):
-            asked = "".join(f"{name}\n" for name in names[start : start + _BATCH]).encode()
-            said = self._bytes("cat-file", "--batch", stdin=asked)
-            at = 0
-            while at < len(said):
-                end = said.index(b"\n", at)
-                name, kind, size = said[at:end].decode().split()
-                content = said[end + 1 : end + 1 + int(size)]
-                at = end + 2 + int(size)
-                if kind == "blob":
-                    found[name] = content
-        return found
 
     def merged(self, base: str, theirs: str, yours: str) -> str | None:
         """Three-way, by lines (git-merge-file); None where both changed the same ones."""

@@ -64,6 +64,7 @@ class Starts:
 class Zeus:
     def __init__(self, kv) -> None:
         self._kv = kv
+        self.known = []
 
     async def plan(self, ref=None, *, live=False):
         return Plan(from_=None, to=ref or "main")
@@ -73,6 +74,9 @@ class Zeus:
 
     async def rollback(self, ref, *, by):
         raise NotFound(f"there is no {ref}")
+
+    async def versions(self, kind, name):
+        return [one for one in self.known if (one.after or one.before)["metadata"]["name"] == name]
 
     async def cluster(self):
         return await read_cluster(self._kv, SystemClock().now())

@@ -1,0 +1,5 @@
+"""The inventory: what became of each Asset, who made it so, and who is told of it.
+
+changes  how two states of a document differ, field by field; pure
+telling  `olympus.apollo.asset-changed`: once for each change
+"""

@@ -1,0 +1,132 @@
+"""The inventory: changes field by field, told once each, over kills between any two steps."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from olympus.apollo.inventory.changes import as_diff, asset_changes, field_changes
+from olympus.apollo.inventory.telling import AssetNews
+from olympus.hermes import keys
+from olympus.hermes.kv import Put
+from olympus.kernel.clock import SystemClock
+from olympus.kernel.errors import HermesUnreachable
+from olympus.records.blobs import save_blob
+from olympus.records.catalog import CatalogRoot
+from olympus.spec.catalog import Catalog, resource_of
+
+
+def asset(name, labels=None, **spec):
+    return resource_of(
+        {
+            "kind": "Asset",
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": {"type": "laptop", **spec},
+        }
+    )
+
+
+def test_each_field_that_changed_is_named_with_both_values():
+    before = Catalog([asset("a", owner="ann", fields={"ram": 8, "tags": ["x"]}), asset("gone")])
+    after = Catalog(
+        [asset("a", {"team": "shop"}, owner="bob", fields={"ram": 16, "tags": ["x"]}), asset("new")]
+    )
+    a, gone, new = asset_changes(before, after)
+    assert (a.verb, gone.verb, new.verb) == ("update", "delete", "create")
+    assert [(one.field, one.old, one.new) for one in a.fields] == [
+        ("metadata.labels.team", None, "shop"),
+        ("spec.fields.ram", 8, 16),
+        ("spec.owner", "ann", "bob"),
+    ]
+    assert as_diff(a.fields) == (
+        "+metadata.labels.team: shop\n-spec.fields.ram: 8\n+spec.fields.ram: 16\n-spec.owner: ann\n+spec.owner: bob"
+    )
+    assert as_diff(gone.fields) == "-spec.type: laptop"
+
+
+def test_a_diff_is_bounded():
+    wide = field_changes(None, {"spec": {f"f{n:04}": "x" for n in range(5000)}})
+    assert as_diff(wide).endswith("… 4900 fields more")
+    long = as_diff(field_changes(None, {"spec": {"text": "x" * 100_000}}))
+    assert len(long) < 1000
+    assert "100000 characters" in long
+
+
+async def apply(here, revision, *assets, author="Ann <ann@example.org>"):
+    blob = await save_blob(here.kv, Catalog(assets).to_bytes())
+    root = CatalogRoot(revision=revision, author=author, committed_at=SystemClock().now(), resources=blob)
+    await here.kv.transact([Put(keys.CATALOG, root.to_bytes())])
+
+
+def news(here, bus=None):
+    return AssetNews(here.kv, bus or here.bus, here.around.clock, here.around.catalogs)
+
+
+async def told(here):
+    found, _ = await here.bus.history(types=["olympus.apollo.asset-changed"], newest_first=False, limit=1000)
+    return [(one.data["revision"], one.data["verb"], one.data["name"]) for one in found]
+
+
+async def test_each_change_is_told_once_with_who_and_what(here):
+    await apply(here, "r1", asset("a", owner="ann"))
+    await news(here).tell()
+    await news(here).tell()
+    await apply(here, "r2", asset("a", owner="bob"), author="Bob <bob@example.org>")
+    await news(here).tell()
+    await apply(here, "r3", asset("a", owner="bob"))
+    await news(here).tell()
+    assert await told(here) == [("r1", "create", "a"), ("r2", "update", "a")]
+    [last, _], _ = await here.bus.history(types=["olympus.apollo.asset-changed"], limit=2)
+    assert last.data["actor"] == "Bob <bob@example.org>"
+    assert last.data["diff"] == "-spec.owner: ann\n+spec.owner: bob"
+    assert last.data["fields"] == ["spec.owner"]
+    assert last.subject == "a"
+
+
+class Failing:
+    """A bus on which the n-th publishing is lost: before it is done, or after."""
+
+    def __init__(self, bus, at, *, done):
+        self._bus, self._at, self._done, self.count = bus, at, done, 0
+
+    def __getattr__(self, name):
+        return getattr(self._bus, name)
+
+    async def publish(self, events, ops):
+        self.count += 1
+        if self.count == self._at and not self._done:
+            raise HermesUnreachable("cut")
+        await self._bus.publish(events, ops)
+        if self.count == self._at:
+            raise HermesUnreachable("cut")
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_a_large_change_that_is_cut_off_and_overtaken_is_told_whole_and_once(here, at, done):
+    many = [asset(f"a{n:03}") for n in range(120)]
+    await apply(here, "r1", *many)
+    with pytest.raises(HermesUnreachable):
+        await news(here, Failing(here.bus, at, done=done)).tell()
+    # Another commit comes while the first is told in part.
+    await apply(here, "r2", *[asset(f"a{n:03}", owner="bob") for n in range(119)])
+    await news(here).tell()
+    found = await told(here)
+    first = [name for revision, verb, name in found if (revision, verb) == ("r1", "create")]
+    if at == 1 and not done:
+        # Nothing of r1 was ever told: r2 is all that happened.
+        assert first == []
+        assert len(found) == len(set(found)) == 119
+    else:
+        assert first == [one.name for one in many]
+        assert [verb for revision, verb, _ in found if revision == "r2"] == ["update"] * 119 + ["delete"]
+        assert len(found) == len(set(found)) == 240
+
+
+async def test_of_two_hosts_one_tells_it(here):
+    await apply(here, "r1", *[asset(f"a{n:03}") for n in range(120)])
+    first, second = news(here), news(here)
+    await asyncio.gather(first.tell(), second.tell())
+    found = await told(here)
+    assert len(found) == len(set(found)) == 120
