@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import consul.base
 
-from olympus.host.http_aiohttp import SESSION_ERRORS, open_session
+from olympus.host.http_aiohttp import open_session, session_errors
 from olympus.kernel.errors import HermesUnreachable, OlympusError, Refused
 
 CALL_SECONDS: Final = 10.0
@@ -80,7 +80,7 @@ class _Transport(consul.base.HTTPClient):  # type: ignore[misc]
                 session.request(method, self.uri(path, params), data=data, headers=sent) as response,
             ):
                 raw = await response.read()
-        except SESSION_ERRORS as error:
+        except session_errors() as error:
             raise HermesUnreachable(
                 f"Consul at {self.base_uri} does not answer: {error or 'no time left'}"
             ) from error

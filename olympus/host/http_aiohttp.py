@@ -3,6 +3,8 @@
 A guarded client resolves a name once, refuses addresses that no request of an operator's may reach (link-local,
 where clouds keep their credentials, among them), connects to just the address that it looked at, and looks anew
 at each redirect.
+
+It is loaded when it is first needed: a host that asks nobody over HTTP does without its 9 MB.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from olympus.kernel.errors import OlympusError, Refused
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import ResolveResult
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
 """A name and a port → addresses."""
@@ -76,8 +80,8 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-class _Pinned(AbstractResolver):
-    """Answers with the addresses that were looked at for the request under way."""
+class _Pinned:
+    """An aiohttp resolver. It answers with the addresses that were looked at for the request under way."""
 
     def __init__(self, policy: AddressPolicy, resolve_name: Resolve) -> None:
         self._policy = policy
@@ -91,14 +95,14 @@ class _Pinned(AbstractResolver):
         for address in addresses:
             self._policy.check(address)
         return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
+            {
+                "hostname": host,
+                "host": address,
+                "port": port,
+                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+                "proto": 0,
+                "flags": socket.AI_NUMERICHOST,
+            }
             for address in addresses
         ]
 
@@ -141,6 +145,7 @@ class HttpClient:
     ) -> Response:
         """The answer, whatever its status. Raises HttpFailed and Refused."""
         given = dict(headers or {})
+        await _loaded()
         try:
             async with asyncio.timeout(timeout):
                 for _ in range(_MAX_REDIRECTS + 1):
@@ -168,6 +173,7 @@ class HttpClient:
         Raises HttpFailed and Refused, also while the body is read.
         """
         self._check_url(url)
+        await _loaded()
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(timeout):
@@ -178,7 +184,7 @@ class HttpClient:
                 yield response.status, _pieces(response, url)
         except TimeoutError as error:
             raise HttpFailed(f"GET {url}: no answer within {timeout:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except session_errors() as error:
             raise HttpFailed(f"GET {url}: {error or type(error).__name__}") from error
 
     def _check_url(self, url: str) -> None:
@@ -208,19 +214,12 @@ class HttpClient:
                     {name.lower(): value for name, value in response.headers.items()},
                     content,
                 )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except session_errors(ValueError) as error:
             raise HttpFailed(f"{method} {url}: {error or type(error).__name__}") from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=self._resolver, limit=self._pool, use_dns_cache=False)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None),
-                auto_decompress=True,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+            self._session = _session(resolver=self._resolver, limit=self._pool, use_dns_cache=False)
         return self._session
 
 
@@ -228,20 +227,38 @@ async def _pieces(response: aiohttp.ClientResponse, url: str) -> AsyncIterator[b
     try:
         async for piece in response.content.iter_any():
             yield piece
-    except (aiohttp.ClientError, OSError) as error:
+    except session_errors() as error:
         raise HttpFailed(f"GET {url}: {error or type(error).__name__}") from error
 
 
 def open_session(*, tls: ssl.SSLContext | None = None, pool: int = 256) -> Any:
     """A pooled session without a guard, for Hermes's transport to its own Consul agent."""
-    connector = aiohttp.TCPConnector(limit=pool, limit_per_host=0, ssl=tls or True, keepalive_timeout=60)
-    return aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None),
+    return _session(limit=pool, limit_per_host=0, ssl=tls or True, keepalive_timeout=60)
+
+
+def session_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What a session raises when there is no answer; and `others`."""
+    return (_library().ClientError, TimeoutError, OSError, *others)
+
+
+def _session(**connector: Any) -> aiohttp.ClientSession:
+    library = _library()
+    made: aiohttp.ClientSession = library.ClientSession(
+        connector=library.TCPConnector(**connector),
+        timeout=library.ClientTimeout(total=None),
         trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
+        cookie_jar=library.DummyCookieJar(),
     )
+    return made
 
 
-SESSION_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
-"""What a session of `open_session` raises when there is no answer."""
+def _library() -> Any:
+    import aiohttp  # noqa: PLC0415 - see above
+
+    return aiohttp
+
+
+async def _loaded() -> None:
+    """Loading takes some tenths of a second, in which everything else goes on, and which no time-out counts."""
+    if "aiohttp" not in sys.modules:
+        await asyncio.to_thread(_library)

@@ -29,7 +29,13 @@ class Document(BaseModel):
     """The base of every record and of its parts."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        # What is not used is not built: neither at the start, nor in memory.
+        defer_build=True,
     )
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from pydantic.alias_generators import to_camel
 class EventData(BaseModel):
     """The base; a type may carry more than is said here."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="allow")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, extra="allow", defer_build=True
+    )
 
 
 class Applied(EventData):

@@ -6,21 +6,20 @@ by the controller, from its disk or its network.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import EMPTY_REGISTRY
 
 from olympus.kernel.diagnostics import did_you_mean
 from olympus.spec.loader import Path
 from olympus.spec.regex import search
+
+if TYPE_CHECKING:
+    from olympus.spec.draft_jsonschema import UserSchema
 
 _REFERENCES: Final = ("$ref", "$dynamicRef")
 
@@ -33,30 +32,11 @@ class Fault:
     message: str
 
 
-class UserSchema:
-    """A schema that was found sound by `schema_faults`."""
-
-    def __init__(self, schema: Any) -> None:
-        self._validator = _Validator(
-            schema, registry=EMPTY_REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
-        )
-
-    def faults(self, value: Any, part: Any = None) -> list[Fault]:
-        """Of a value; `part` is a part of the schema to hold it against, instead of the whole."""
-        validator = self._validator if part is None else self._validator.evolve(schema=part)
-        try:
-            errors = list(validator.iter_errors(value))
-        except Unresolvable as error:
-            return [Fault((), f"the schema's {error.ref} leads nowhere")]
-        except RecursionError:
-            return [Fault((), "the schema refers to itself without end")]
-        return [Fault(tuple(error.absolute_path), error.message) for error in errors]
-
-
 @lru_cache(maxsize=1024)
 def compile_schema(schema: bytes) -> UserSchema:
     """Of its JSON: so that each is compiled once."""
-    return UserSchema(orjson.loads(schema))
+    made: UserSchema = _draft().UserSchema(orjson.loads(schema))
+    return made
 
 
 def schema_faults(schema: Any) -> tuple[Fault, ...]:
@@ -69,15 +49,19 @@ def _schema_faults(raw: bytes) -> tuple[Fault, ...]:
     schema = orjson.loads(raw)
     if _is_plain(schema):
         return ()
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        path = tuple(error.absolute_path)
-        if path[-1:] == ("type",) and isinstance(error.instance, str):
-            hint = did_you_mean(error.instance, _TYPES) or f": there are {', '.join(sorted(_TYPES))}"
-            return (Fault(path, f"{error.instance!r} is no type{hint}"),)
-        return (Fault(path, f"params is no JSON Schema: {error.message}"),)
-    return tuple(_own_faults(schema, ()))
+    unsound = _draft().unsound(schema)
+    if unsound is None:
+        return tuple(_own_faults(schema, ()))
+    path, instance, message = unsound
+    if path[-1:] == ("type",) and isinstance(instance, str):
+        hint = did_you_mean(instance, _TYPES) or f": there are {', '.join(sorted(_TYPES))}"
+        return (Fault(path, f"{instance!r} is no type{hint}"),)
+    return (Fault(path, f"params is no JSON Schema: {message}"),)
+
+
+def _draft() -> Any:
+    """Loaded when it is first needed: it takes 5 MB, and most schemas that are written are plain."""
+    return importlib.import_module("olympus.spec.draft_jsonschema")
 
 
 def _is_plain(schema: Any) -> bool:
@@ -155,35 +139,3 @@ def _own_faults(schema: Any, path: Path) -> Iterator[Fault]:
             except ValueError as error:
                 yield Fault((*path, key), str(error))
         yield from _own_faults(value, (*path, key))
-
-
-def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and not search(pattern, value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _pattern_properties(validator: Any, patterns: Any, value: Any, _: Any) -> Iterator[ValidationError]:
-    if isinstance(value, dict):
-        for pattern, schema in patterns.items():
-            for name, one in value.items():
-                if search(pattern, name):
-                    yield from validator.descend(one, schema, path=name, schema_path=pattern)
-
-
-def _additional(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(value, dict):
-        return
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for name, one in value.items():
-        if name in known or any(search(pattern, name) for pattern in patterns):
-            continue
-        if allowed is False:
-            yield ValidationError(f"{name!r} is not known: there are {', '.join(sorted(known))}")
-        elif allowed is not True:
-            yield from validator.descend(one, allowed, path=name)
-
-
-_Validator: Final[Any] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional},
-)

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -20,6 +19,9 @@ from olympus.spec.event_data import EVENT_DATA
 from olympus.spec.kinds import API_VERSION, KINDS
 from olympus.spec.kinds.metadata import Metadata
 from olympus.spec.loader import Path
+
+if TYPE_CHECKING:
+    from olympus.spec.draft_jsonschema import KindSchema
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -113,33 +115,29 @@ class Flaw:
     @property
     def excludes(self) -> bool:
         """Whether none or more than one of exclusive fields are there."""
-        return self.keyword == "oneOf" and _is_exclusion(self.rule)
+        return self.keyword == "oneOf" and is_exclusion(self.rule)
 
 
 @lru_cache(maxsize=64)
-def _validator(kind: str) -> Draft202012Validator:
-    return Draft202012Validator(kind_schema(kind), format_checker=Draft202012Validator.FORMAT_CHECKER)
+def _validator(kind: str) -> KindSchema:
+    draft: Any = importlib.import_module("olympus.spec.draft_jsonschema")
+    made: KindSchema = draft.KindSchema(kind_schema(kind))
+    return made
 
 
 def flaws(kind: str, document: Any) -> Iterator[Flaw]:
     """All that the schema of `kind` finds in a document; of a union, what its nearest branch says."""
-    for error in _validator(kind).iter_errors(document):
-        yield _flaw(error)
+    for error in _validator(kind).errors(document):
+        yield Flaw(
+            tuple(error.absolute_path),
+            str(error.validator),
+            error.instance,
+            error.validator_value,
+            error.schema,
+            error.message,
+        )
 
 
-def _flaw(error: ValidationError) -> Flaw:
-    if error.validator in ("anyOf", "oneOf") and not _is_exclusion(error.validator_value):
-        nearest = best_match([error])
-        error = error if nearest is None else nearest
-    return Flaw(
-        tuple(error.absolute_path),
-        str(error.validator),
-        error.instance,
-        error.validator_value,
-        error.schema,
-        error.message,
-    )
-
-
-def _is_exclusion(rule: Any) -> bool:
+def is_exclusion(rule: Any) -> bool:
+    """Whether a `oneOf` says that exactly one of some fields has to be there."""
     return isinstance(rule, list) and all(set(one) == {"required"} for one in rule)

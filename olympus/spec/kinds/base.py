@@ -61,6 +61,7 @@ class Spec(BaseModel):
         validate_by_name=False,
         validate_by_alias=True,
         use_attribute_docstrings=True,
+        defer_build=True,
     )
 
     ONE_OF: ClassVar[tuple[str, ...]] = ()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from olympus.spec.json_schema import UserSchema, _is_plain, compile_schema, schema_faults
+from olympus.spec.draft_jsonschema import UserSchema
+from olympus.spec.json_schema import _is_plain, compile_schema, schema_faults
 
 
 @pytest.fixture(autouse=True)
