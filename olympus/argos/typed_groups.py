@@ -16,6 +16,8 @@ _FLOAT = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,63}\$?")
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?")
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
 _ZONE = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 _WORD: Final = rb"[0-9A-Za-z_]"
@@ -43,6 +45,9 @@ _BEFORE: Final[Mapping[str, re.Pattern[bytes]]] = {
 
 def _ip(text: str) -> str | None:
     """As it is usually written; an IPv4 address in an IPv6 one is the IPv4 address."""
+    if _IPV4.fullmatch(text):
+        # Written in one way only: no need to take it apart.
+        return text
     address, percent, zone = text.partition("%")
     try:
         parsed = ipaddress.ip_address(address)

@@ -257,7 +257,8 @@ class Watcher:
         if not told:
             return reached
         events = tuple(self._event(one) for one in told)
-        return replace(reached, events=events, size=sum(len(orjson.dumps(one.data)) + 400 for one in events))
+        size = sum(len(orjson.dumps(one.data)) + 400 for one in events)
+        return Reached(reached.stream, reached.part, reached.offset, events, size)
 
     def _event(self, told: Tell) -> Event:
         kind = "match" if isinstance(told.data, Matched) else "held-back"

@@ -85,22 +85,10 @@ def decode_events(raw: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
 
 def as_decoded(events: Sequence[Event], encoded: bytes) -> tuple[Event, ...]:
     """`events` as `decode_events` would give them: what JSON changes (tuples, subclasses) is changed."""
-    if all(_is_plain(event.data) for event in events):
-        return tuple(events)
     return tuple(
         Event(e.id, e.type, e.source, e.time, raw["data"], e.subject, e.node, e.cause, e.depth)
         for e, raw in zip(events, orjson.loads(encoded), strict=True)
     )
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it comes back from JSON as it is. Floats are left out: NaN does not."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return True
-    if kind is dict:
-        return all(type(key) is str and _is_plain(one) for key, one in value.items())
-    return kind is list and all(_is_plain(one) for one in value)
 
 
 def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:

@@ -6,7 +6,7 @@ The form is that of ULID (github.com/ulid/spec) in lower case: 26 characters of 
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import threading
 import time
 
@@ -27,10 +27,16 @@ class IdFactory:
     def new(self, milliseconds: int) -> str:
         """An id for a moment given as milliseconds since 1970."""
         with self._lock:
-            fresh = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 1)
-            # A clock that stands or goes back must not make ids go back.
-            self._last = fresh if fresh > self._last else self._last + 1 + secrets.randbits(32)
+            if milliseconds > self._last >> _RANDOM_BITS:
+                self._last = (milliseconds << _RANDOM_BITS) | _random(10) >> 1
+            else:
+                # A clock that stands or goes back must not make ids go back.
+                self._last += 1 + _random(4)
             return _encode(self._last)
+
+
+def _random(size: int) -> int:
+    return int.from_bytes(os.urandom(size), "big")
 
 
 def _encode(number: int) -> str:

@@ -65,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for count in PATTERNS:
             log = Path(folder) / "big.log"
-            lines = _write(log, size, count)
+            lines = write(log, size, count)
             _measure(log, lines, count)
 
 
@@ -78,7 +78,7 @@ def _measure(log: Path, lines: int, count: int) -> None:
         short.write_bytes(b"".join(source.readline() for _ in range(SLOW_LINES)))
     rates: list[tuple[str, float, float]] = []
     if shutil.which("rg"):
-        reference, wall, expected = _outside(lambda: _ripgrep(log, count), lines)
+        reference, wall, expected = outside(lambda: ripgrep(log, count), lines)
         rates.append(("ripgrep -j1", reference, wall))
     for name, engine in (("Hyperscan", HyperscanEngine), ("RE2", Re2Engine)):
         rate, wall, hits = _ours(log, lines, count, engine)
@@ -86,9 +86,9 @@ def _measure(log: Path, lines: int, count: int) -> None:
             print(f"  {name} found {hits} lines, ripgrep {expected}", file=sys.stderr)
         rates.append((f"Argos, {name}", rate, wall))
     if shutil.which("fail2ban-regex"):
-        rates.append(("fail2ban-regex", *_outside(lambda: _fail2ban(short, count), SLOW_LINES)[:2]))
+        rates.append(("fail2ban-regex", *outside(lambda: fail2ban(short, count), SLOW_LINES)[:2]))
     if shutil.which("sec"):
-        rates.append(("SEC", *_outside(lambda: _sec(short, count), SLOW_LINES)[:2]))
+        rates.append(("SEC", *outside(lambda: sec(short, count), SLOW_LINES)[:2]))
     for name, rate, wall in rates:
         ratio = f"  {rate / reference:7.4f} of ripgrep" if reference else ""
         print(f"  {name:<18} {rate:>12,.0f} lines a CPU second {wall:>12,.0f} a second{ratio}")
@@ -100,7 +100,7 @@ def _ours(log: Path, lines: int, count: int, engine: EngineMaker) -> tuple[float
         Match.model_validate(
             {
                 "name": f"m{index}",
-                "pattern": _pattern(index, named=True),
+                "pattern": pattern(index, named=True),
                 "types": {"ip": "ip", "port": "port"},
             }
         )
@@ -127,7 +127,7 @@ def _buffers(log: Path) -> Iterator[memoryview]:
             buffer[:kept] = buffer[cut:filled]
 
 
-def _outside(run: Callable[[], int], lines: int) -> tuple[float, float, int]:
+def outside(run: Callable[[], int], lines: int) -> tuple[float, float, int]:
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     found = run()
     after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - wall
@@ -135,14 +135,14 @@ def _outside(run: Callable[[], int], lines: int) -> tuple[float, float, int]:
     return lines / cpu, lines / wall, found
 
 
-def _ripgrep(log: Path, count: int) -> int:
+def ripgrep(log: Path, count: int) -> int:
     argv = ["rg", "-j1", "--no-config", "--count", "--no-mmap"]
     for index in range(count):
-        argv += ["-e", _pattern(index, named=False)]
+        argv += ["-e", pattern(index, named=False)]
     return int(subprocess.run([*argv, "--", log], capture_output=True, text=True, check=True).stdout)
 
 
-def _fail2ban(log: Path, count: int) -> int:
+def fail2ban(log: Path, count: int) -> int:
     rules = log.with_name("rules.conf")
     failures = "\n    ".join(
         rf"app{index}\[\d+\]: Failed op{index} for \S+ from <HOST> port \d+" for index in range(count)
@@ -152,11 +152,11 @@ def _fail2ban(log: Path, count: int) -> int:
     return 0
 
 
-def _sec(log: Path, count: int) -> int:
+def sec(log: Path, count: int) -> int:
     rules = log.with_name("sec.conf")
     rules.write_text(
         "".join(
-            f"type=single\nptype=regexp\npattern={_pattern(index, named=False)}\ndesc=$1\naction=none\n\n"
+            f"type=single\nptype=regexp\npattern={pattern(index, named=False)}\ndesc=$1\naction=none\n\n"
             for index in range(count)
         )
     )
@@ -165,12 +165,12 @@ def _sec(log: Path, count: int) -> int:
     return 0
 
 
-def _pattern(index: int, *, named: bool) -> str:
+def pattern(index: int, *, named: bool) -> str:
     user, ip, port = (f"?P<{name}>" if named else "" for name in ("user", "ip", "port"))
     return rf"app{index}\[\d+\]: Failed op{index} for ({user}\S+) from ({ip}\S+) port ({port}\d+)"
 
 
-def _write(log: Path, size: int, count: int) -> int:
+def write(log: Path, size: int, count: int) -> int:
     """How many lines were written."""
     chance = random.Random(count)
     blocks = [_block(chance, count) for _ in range(16)]
