@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from urllib.parse import quote
 
 from olympus.testing.cluster import eventually, free_port
 from tests.flow.support import cli
@@ -25,7 +26,11 @@ spec:
 
 
 def matches(olympus):
-    found = olympus.events("type=olympus.argos.match&limit=1000")
+    found, query = [], "/api/v1/events?type=olympus.argos.match&limit=1000"
+    page = {"next": ""}
+    while page["next"] is not None:
+        page = olympus.get(query + (f"&cursor={quote(page['next'])}" if page["next"] else ""))
+        found += page["items"]
     return [one["data"]["groups"]["user"] for one in sorted(found, key=lambda event: event["id"])]
 
 
@@ -121,7 +126,7 @@ spec:
         - sh
         - -c
         - >-
-          n=0; while sleep 0.02; do n=$((n+1));
+          n=0; while sleep 0.05; do n=$((n+1));
           echo "Failed password for $$x$n from 203.0.113.7"; done
 ---
 """
