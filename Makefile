@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/pyt
   $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
   && { echo $$p; break; }; done)
 
-.PHONY: help env env-dev up test check bench browser consul lock schemas clean
+.PHONY: help env env-dev up test check bench browser pictures consul lock schemas clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ bench: $(VENV)/.dev consul ## measure beside a reference in the same run and pri
 browser: ## a real Chromium for the tests of the pages: the one on PATH, or Debian's (as root)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; }
+
+pictures: $(VENV)/.dev browser ## take the pictures of docs/pictures anew
+	$(BIN)/python -m tests.browser.pictures docs/pictures
 
 consul: ## a real Consul for the tests: the one on PATH, or built once and kept outside the tree
 	@CONSUL_VERSION=$(CONSUL_VERSION) CACHE="$(CONSUL_CACHE)" tests/consul/build

@@ -207,6 +207,10 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "olympus.hephaestus.step-finished": lambda d: (
         f"step '{d['step']}' of run {d['run']} is {d['state']}{_because(_brief(d['reason']))}"
     ),
+    "olympus.hephaestus.order-started": lambda d: f"step '{d['step']}' of run {d['run']} began",
+    "olympus.hephaestus.order-finished": lambda d: (
+        f"the node is done with step '{d['step']}' of run {d['run']}"
+    ),
     "olympus.hephaestus.overdue": lambda d: (
         f"pipeline '{d['pipeline']}' of schedule '{d['schedule']}' did not succeed within {d['within']}"
     ),

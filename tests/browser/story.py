@@ -83,7 +83,7 @@ apiVersion: olympus/v1
 kind: LogWatch
 metadata: {name: auth}
 spec:
-  source: {files: [/tmp/olympus-pages-auth.log]}
+  source: {files: [/nonexistent/auth.log]}
   match:
     - {name: failed-login, pattern: 'Failed password for (?P<user>\\S+) from (?P<ip>\\S+)', severity: warning}
 ---
@@ -104,7 +104,19 @@ spec:
 apiVersion: olympus/v1
 kind: Asset
 metadata: {name: core-switch}
-spec: {type: switch, owner: team-net, location: rack 7, serial: SN-20481}
+spec:
+  type: switch
+  owner: team-net
+  location: Budapest, room 2
+  serial: SN-20481
+  expires: "2029-06-30"
+  relations: [{to: rack-7, how: is in}, {to: n1, how: serves}]
+  fields: {ports: 48, firmware: 9.3.2}
+---
+apiVersion: olympus/v1
+kind: Asset
+metadata: {name: rack-7}
+spec: {type: rack, owner: team-net, location: "Budapest, room 2"}
 """
 
 
@@ -124,12 +136,20 @@ def attacked(olympus: OlympusProcess, ip: str = "203.0.113.7") -> dict[str, Any]
 
 def told(olympus: OlympusProcess) -> tuple[str, ...]:
     """Plays it; the paths of all its pages, but the login."""
-    olympus.push({"shop.yaml": SPECS})
+    folder = olympus.state.parent
+    log = folder / "auth.log"
+    log.write_text("")
+    olympus.push({"shop.yaml": SPECS.replace("/nonexistent", str(folder))})
+    eventually(lambda: "Watching" in str(olympus.get("/api/v1/logwatches/auth")), what="it watches")
+    with log.open("a") as lines:
+        for user in ("root", "admin", "postgres"):
+            lines.write(f"web-1 sshd[712]: Failed password for {user} from 203.0.113.7\n")
     done = olympus.run("deploy", {"version": "2.4.1"})
     failed = olympus.run("backup")
     incident = attacked(olympus)
     eventually(lambda: "CrashLooping" in str(olympus.get("/api/v1/services/search-index")), what="it loops")
     eventually(lambda: "'Failing'" in str(olympus.get("/api/v1/checks/tls-of-shop")), what="it fails")
+    eventually(lambda: len(olympus.events("type=olympus.argos.match")) == 3, what="the lines match")
     event = olympus.events("type=shop.attacked")[0]["id"]
     return (
         "/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -10,15 +11,17 @@ from olympus.apollo.api_incidents import shown as shown_incident
 from olympus.apollo.api_resources import PLURALS
 from olympus.apollo.api_runs import shown as shown_run
 from olympus.apollo.api_silences import by_hand
+from olympus.apollo.pages.view_lists import Part, part
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.sight import Sight
 from olympus.hermes import keys
 from olympus.kernel.errors import Refused
 from olympus.kernel.events import Event
+from olympus.kernel.ids import derived_id
 from olympus.records.catalog import CatalogRoot
 from olympus.records.incident import HIDDEN, Incident
 from olympus.records.run import Run
-from olympus.records.status import shown_all
+from olympus.records.status import shown_all, shown_one
 from olympus.records.status.declared import specs_status
 from olympus.records.story import sentence_of
 from olympus.spec.catalog import Catalog
@@ -28,6 +31,12 @@ PLURAL: Final = {kind: plural for plural, kind in PLURALS.items()}
 """Kind → as routes name it."""
 _EFFECTS_WITHIN: Final = timedelta(hours=1)
 _LOOKED_AT: Final = 1_000
+_SHARED: Final = (6, 5, 4, 0)
+"""Characters of an id: within 17 minutes, 9 hours, 12 days; any."""
+
+
+def _every(_record: Run | Incident) -> bool:
+    return True
 
 
 class Reader:
@@ -67,11 +76,29 @@ class Reader:
         return self.sight.part(kind, items)
 
     async def one(self, kind: str, name: str) -> Item | None:
-        return next((item for item in await self.all(kind) if item["metadata"]["name"] == name), None)
+        await self._declared()
+        found = shown_one(kind, name, self._catalog, self._cluster)
+        seen = self.sight.part(kind, [found] if found is not None else [])
+        return seen[0] if seen else None
 
-    async def runs(self, limit: int, wanted: Callable[[Run], bool] = lambda _: True) -> list[Item]:
+    async def part(self, kind: str, q: str, start: int) -> Part:
+        """Those that `q` means, of which only a page is looked at closely."""
+        await self._declared()
+        labels = {one.name: one.labels for one in (self._catalog.all(kind) if self._catalog else ())}
+        if kind == "Node":
+            labels |= {name: {} for name in self._cluster.hosts if name not in labels}
+        brief = [
+            {"metadata": {"name": name, "labels": labels[name]}}
+            for name in sorted(labels)
+            if self.sight.everything or self.sight.sees(kind, name)
+        ]
+        found = part(brief, q, start)
+        full = [shown_one(kind, one["metadata"]["name"], self._catalog, self._cluster) for one in found.items]
+        return replace(found, items=self.sight.part(kind, [one for one in full if one is not None]))
+
+    async def runs(self, limit: int, wanted: Callable[[Run], bool] = _every) -> list[Item]:
         """Newest first; of the last thousand."""
-        ids = sorted(await self.around.kv.keys(keys.RUNS), reverse=True)[:_LOOKED_AT]
+        ids = await self._newest(keys.RUNS, min(limit, _LOOKED_AT) if wanted is _every else _LOOKED_AT)
         found: list[Item] = []
         for key in ids:
             entry = await self.around.kv.get(key)
@@ -82,14 +109,26 @@ class Reader:
                 break
         return found
 
+    async def _newest(self, prefix: str, enough: int) -> list[str]:
+        """Keys that end with ids, newest first: `enough` of them, where there are so many.
+
+        Ids begin with their moment, so those of late share more of it: the wider beginnings are asked for last.
+        """
+        moment = derived_id(int(self.now.timestamp() * 1000), "")
+        for shared in _SHARED:
+            found = await self.around.kv.keys(prefix + moment[:shared])
+            if len(found) >= enough:
+                break
+        return sorted(found, reverse=True)[:_LOOKED_AT]
+
     async def run(self, run_id: str) -> Run | None:
         entry = await self.around.kv.get(keys.run(run_id))
         run = Run.from_bytes(entry.value) if entry else None
         return run if run is not None and self.sight.sees("Pipeline", run.pipeline) else None
 
-    async def incidents(self, limit: int, wanted: Callable[[Incident], bool] = lambda _: True) -> list[Item]:
+    async def incidents(self, limit: int, wanted: Callable[[Incident], bool] = _every) -> list[Item]:
         """Newest first; of the last thousand."""
-        ids = sorted(await self.around.kv.keys(keys.INCIDENTS), reverse=True)[:_LOOKED_AT]
+        ids = await self._newest(keys.INCIDENTS, _LOOKED_AT)
         found: list[Item] = []
         for key in ids:
             entry = await self.around.kv.get(key)

@@ -26,19 +26,18 @@ Guard = Callable[..., Awaitable[Response]]
 _WORDS: Final = {
     word.__name__: word
     for word in (
-        *(view_words.runs_what, view_words.looks_at, view_words.when, view_words.listens_to),
-        *(view_words.does, view_words.tone_of_instance, view_words.diff),
+        *(view_words.runs_what, view_words.looks_at, view_words.when, view_words.in_zone),
+        *(view_words.listens_to, view_words.does, view_words.tone_of_instance, view_words.diff),
     )
 }
 """What templates may say of specs."""
 
 
-def visible(value: object) -> str:
+def visible(text: str) -> str:
     """Control characters and those that turn the direction of text, shown as what they are."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}"
-        for c in str("" if value is None else value)
-    )
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
 
 class Pages:

@@ -26,6 +26,8 @@ _FIRINGS: Final = 10
 _MATCH: Final = "olympus.argos.match"
 _MATCHES: Final = 1000
 _SHOWN: Final = 30
+_LATELY: Final = 200
+_PROBLEMS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,10 @@ async def overview(asked: Asked) -> Values:
     for kind, items in kinds.items():
         found += view_problems.of_resources(kind, items)
     root = await reader.root()
+    problems = view_problems.worst_first(found + view_problems.of_runs(runs))
     return {
-        "problems": view_problems.worst_first(found + view_problems.of_runs(runs)),
+        "problems": problems[:_PROBLEMS],
+        "count": len(problems),
         "tiles": [view_problems.tile(kind, _WORDS[kind], items) for kind, items in kinds.items() if items],
         "runs": [view_runs.row(run, reader.now) for run in runs[:8]],
         "events": await reader.events(12),
@@ -91,11 +95,11 @@ def resources(kind: str, words: str) -> Callable[[Asked], Awaitable[Values]]:
     """All of a kind, with the columns that it has."""
 
     async def view(asked: Asked) -> Values:
-        shown = view_lists.part(await asked.reader.all(kind), asked.text("q"), asked.number("from") or 0)
+        shown = await asked.reader.part(kind, asked.text("q"), asked.number("from") or 0)
         items = shown.items
         last: dict[str, Item] = {}
         if kind == "Pipeline":
-            for run in await asked.reader.runs(1000):
+            for run in await asked.reader.runs(_LATELY):
                 last.setdefault(run["pipeline"], view_runs.row(run, asked.reader.now))
         upcoming = {}
         if kind == "Schedule":
@@ -145,6 +149,8 @@ def resource(kind: str) -> Callable[[Asked], Awaitable[Values]]:
             "incidents": [],
             "pipeline": "",
             "given": {},
+            "assets": frozenset(),
+            "related": [],
         }
         if kind in ("Pipeline", "Schedule"):
             pipeline = name if kind == "Pipeline" else item["spec"]["pipeline"]
@@ -154,6 +160,10 @@ def resource(kind: str) -> Callable[[Asked], Awaitable[Values]]:
             values["fields"] = view_forms.fields(declared["spec"].get("params")) if declared else []
             values["pipeline"] = pipeline
             values["given"] = item["spec"].get("params") or {} if kind == "Schedule" else {}
+        if kind == "Asset":
+            assets = await reader.all("Asset")
+            values["assets"] = {one["metadata"]["name"] for one in assets}
+            values["related"] = view_lists.related(assets, name)
         if kind == "Rule":
             incidents = await reader.incidents(20, lambda one: one.rule == name)
             values["incidents"] = [view_incidents.row(one) for one in incidents]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from olympus.kernel.clock import parse_rfc3339
 from olympus.spec.kinds.check import VALUES
 from olympus.spec.kinds.pipeline import ACTIONS
 
@@ -33,6 +35,12 @@ def when(schedule: Item) -> str:
     word = next(name for name in ("cron", "every", "at") if spec.get(name) is not None)
     zone = f" in {spec.get('timezone', 'UTC')}" if word != "every" else ""
     return f"{word} {spec[word]}{zone}" + (", paused" if spec.get("paused") else "")
+
+
+def in_zone(moment: str, schedule: Item) -> str:
+    """`Fri 27 Nov 02:30 CET`: as the clocks of the schedule's zone say it."""
+    zone = ZoneInfo(schedule["spec"].get("timezone", "UTC"))
+    return parse_rfc3339(moment).astimezone(zone).strftime("%a %d %b %H:%M:%S %Z")
 
 
 def listens_to(rule: Item) -> str:

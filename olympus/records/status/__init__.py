@@ -39,6 +39,14 @@ def shown_all(kind: str, catalog: Catalog | None, cluster: Cluster) -> list[dict
     return sorted(items, key=lambda item: str(item["metadata"]["name"]))
 
 
+def shown_one(kind: str, name: str, catalog: Catalog | None, cluster: Cluster) -> dict[str, Any] | None:
+    """One of those; None where there is none."""
+    declared = None if catalog is None else catalog.get(kind, name)
+    if declared is not None:
+        return shown(declared, cluster)
+    return _undeclared(name, cluster) if kind == "Node" and name in cluster.hosts else None
+
+
 def _undeclared(name: str, cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,

@@ -22,18 +22,16 @@ class Verdict:
 
     def conditions(self, revision: str) -> list[dict[str, Any]]:
         """As in `status.conditions`."""
+        ready = Condition(
+            type="Ready",
+            status=self.ready,
+            reason=self.reason,
+            message=self.message,
+            since=self.since,
+            observed_revision=revision,
+        ).to_json()
         return [
-            Condition(
-                type=type_,
-                status=status,
-                reason=self.reason,
-                message=self.message,
-                since=self.since,
-                observed_revision=revision,
-            ).to_json()
-            for type_, status in (
-                ("Ready", self.ready),
-                ("Reconciling", self.reconciling),
-                ("Stalled", self.stalled),
-            )
+            ready,
+            ready | {"type": "Reconciling", "status": self.reconciling},
+            ready | {"type": "Stalled", "status": self.stalled},
         ]

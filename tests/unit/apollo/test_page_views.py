@@ -202,6 +202,8 @@ def test_specs_are_said_in_a_few_words():
         == "cron 0 3 * * * in Europe/Berlin"
     )
     assert view_words.when(item("s", every="5m", paused=True)) == "every 5m, paused"
+    berlin = item("s", cron="30 2 * * *", timezone="Europe/Berlin")
+    assert view_words.in_zone("2026-11-27T01:30:00.000000Z", berlin) == "Fri 27 Nov 02:30:00 CET"
     assert view_words.looks_at(item("c", disk={"path": "/var"}, every="1m")) == "disk /var, every 1m"
     assert view_words.looks_at(item("c", load={})) == "load, every 1m"
     assert (
@@ -209,3 +211,9 @@ def test_specs_are_said_in_a_few_words():
     )
     assert view_words.does({"name": "x", "run": ["echo", "hi"]}) == "run echo hi"
     assert view_words.diff("+a\n-b\n c") == [("plus", "+a"), ("minus", "-b"), ("", " c")]
+
+
+def test_an_asset_knows_what_says_that_it_belongs_to_it():
+    rack = item("rack")
+    switch = item("switch", relations=[{"to": "rack", "how": "is in"}, {"to": "ups", "how": "is fed by"}])
+    assert view_lists.related([rack, switch], "rack") == [("switch", "is in")]
