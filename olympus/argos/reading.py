@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Protocol
@@ -194,3 +194,15 @@ def spans(data: bytes) -> Iterator[tuple[int, int, bool]]:
         start = at = data.index(b"\n", at) + 1
     if start < whole:
         yield start, whole, False
+
+
+def recoded(chunks: Iterable[Chunk], encoding: str) -> Iterator[Chunk]:
+    """In UTF-8, and a chunk for each line: offsets stay those of the file."""
+    for chunk in chunks:
+        offset = chunk.offset
+        lines = chunk.text.split(b"\n")
+        last = len(lines) - 1 if lines[-1] == b"" else len(lines)
+        for number, line in enumerate(lines[:last]):
+            text = (line + b"\n").decode(encoding, errors="replace").encode()
+            yield replace(chunk, offset=offset, text=text, ends=chunk.ends and number == last - 1)
+            offset += len(line) + 1

@@ -16,7 +16,7 @@ from olympus.argos.family import names_in
 from olympus.argos.followed import Followed, Taken, parts_of
 from olympus.argos.notices_watchdog import Notices
 from olympus.argos.ports import Batch, Place
-from olympus.argos.reading import PIECE
+from olympus.argos.reading import PIECE, recoded
 from olympus.argos.rotation import is_rotation
 from olympus.kernel.clock import Clock
 
@@ -34,15 +34,26 @@ _BEGUN: Final = "begun"
 
 
 class FileSource:
-    """Of one watch. at_end: files that are there when the watch begins are read from their end."""
+    """Of one watch. at_end: files that are there when the watch begins are read from their end.
 
-    def __init__(
-        self, patterns: Sequence[str], notices: Notices, clock: Clock, *, at_end: bool, sweep: float = SWEEP
+    encoding: if not UTF-8.
+    """
+
+    def __init__(  # noqa: PLR0913 - one watch's, with what it shares
+        self,
+        patterns: Sequence[str],
+        notices: Notices,
+        clock: Clock,
+        *,
+        at_end: bool,
+        encoding: str | None = None,
+        sweep: float = SWEEP,
     ) -> None:
         self._patterns = tuple(patterns)
         self._notices = notices
         self._clock = clock
         self._at_end = at_end
+        self._encoding = encoding
         self._every = sweep
         self._globs = _Globs(self._patterns)
         self._followed: dict[str, Followed] = {}
@@ -175,6 +186,8 @@ class FileSource:
         for file in self._waiting:
             wanted[file] = None
         self._waiting = wanted
+        if self._encoding is not None:
+            taken.chunks = list(recoded(taken.chunks, self._encoding))
         return _batch(taken)
 
     def _collect(self, wanted: OrderedDict[str, None]) -> Taken:

@@ -18,7 +18,7 @@ def source_of(spec: SourceSpec, notices: Notices, clock: Clock, services: Path) 
     """services: the folder in which each service has one, with its output."""
     at_end = spec.from_ == "end"
     if spec.files is not None:
-        return FileSource(spec.files, notices, clock, at_end=at_end)
+        return FileSource(spec.files, notices, clock, at_end=at_end, encoding=spec.encoding)
     if spec.journal is not None:
         return JournalSource(spec.journal.units, clock, at_end=at_end)
     if spec.syslog is not None:

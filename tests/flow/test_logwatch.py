@@ -80,6 +80,20 @@ def test_lines_become_events_over_a_rotation_and_a_kill(olympus, tmp_path):
     assert matches(olympus) == ["one", "two", "three"]
 
 
+def test_lines_in_another_encoding_are_told_in_ours(olympus, tmp_path):
+    log = tmp_path / "auth.log"
+    log.touch()
+    source = f"{{files: ['{log}'], encoding: iso-8859-2}}"
+    olympus.push({"auth.yaml": WATCH.format(source=source).replace("password for", "jelszó:")})
+    eventually(lambda: watching(olympus), what="the watch at work")
+    lines = "őrült\n" + failed("Ödön").replace("password for", "jelszó:") * 2
+    with log.open("ab") as file:
+        file.write(lines.encode("iso-8859-2"))
+    see(olympus, ["Ödön", "Ödön"])
+    events = olympus.events("type=olympus.argos.match&order=asc")
+    assert [event["data"]["offset"] for event in events] == [6, 6 + (len(lines) - 6) // 2]
+
+
 def test_syslog_becomes_events_that_say_whose_lines_they_are_over_a_kill(olympus):
     port = free_port()
     source = f"{{syslog: {{listen: 'tcp://127.0.0.1:{port}'}}}}"

@@ -54,8 +54,27 @@ class Syslog(Spec):
         return self
 
 
+def _encoding(text: str) -> str:
+    """The text, if lines in that encoding end as in ASCII. Raises ValueError."""
+    ascii_ = bytes(range(128))
+    try:
+        alike = ascii_.decode(text).encode() == ascii_
+    except LookupError:
+        raise ValueError(
+            f"there is no encoding {text!r}: write latin-1, cp1252 or another of Python's"
+        ) from None
+    except UnicodeError:
+        alike = False
+    if not alike:
+        raise ValueError(f"{text!r} is no encoding in which ASCII stays as it is, so that lines can be read")
+    return text
+
+
+Encoding: TypeAlias = Annotated[str, AfterValidator(_encoding)]
+
+
 class Source(Spec):
-    """Exactly one of files, journal, syslog and service."""
+    """Exactly one of files, journal, syslog and service. encoding: of files that are not in UTF-8."""
 
     ONE_OF: ClassVar = ("files", "journal", "syslog", "service")
 
@@ -64,10 +83,13 @@ class Source(Spec):
     syslog: Syslog | None = None
     service: Name | None = None
     from_: Literal["end", "beginning"] = "end"
+    encoding: Encoding | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         exactly_one(self, self.ONE_OF, "source")
+        if self.encoding is not None and self.files is None:
+            raise ValueError("encoding: only files have it")
         return self
 
 

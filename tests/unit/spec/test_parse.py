@@ -77,6 +77,7 @@ def test_the_contract_shows_most_kinds():
         ("Schedule", "{at: 2026-12-24T20:00:00, pipeline: a}"),
         ("LogWatch", "{source: {journal: {units: [sshd]}}, match: [{name: a, pattern: b}]}"),
         ("LogWatch", '{source: {syslog: {listen: "udp://0.0.0.0:5514"}}, match: [{name: a, pattern: b}]}'),
+        ("LogWatch", "{source: {files: [/a], encoding: cp1252}, match: [{name: a, pattern: b}]}"),
         ("LogWatch", "{source: {service: shop-api}, match: [{name: a, pattern: b}]}"),
         *(
             (
@@ -127,6 +128,19 @@ def test_what_the_contract_says_in_words_is_valid(kind, spec):
         ("Service", "{run: {process: {command: []}}}",
          "4:33: this is empty: at least 1 is needed"),
         ("Service", "{run: {process: {command: [a]}}, restart: {attempts: 0}}", "4:60: 0 is too small: 1 at least"),
+        *(
+            ("LogWatch", f"{{source: {{files: [/a], encoding: {encoding}}}, match: [{{name: a, pattern: b}}]}}", said)
+            for encoding, said in [
+                ("latinx", "4:40: there is no encoding 'latinx': write latin-1, cp1252 or another of Python's"),
+                ("base64", "4:40: there is no encoding 'base64': write latin-1, cp1252 or another of Python's"),
+                *(
+                    (one, f"4:40: {one!r} is no encoding in which ASCII stays as it is, so that lines can be read")
+                    for one in ("utf-16", "cp037")
+                ),
+            ]
+        ),
+        ("LogWatch", "{source: {service: a, encoding: latin-1}, match: [{name: a, pattern: b}]}",
+         "4:16: encoding: only files have it"),
         ("Schedule", "{pipeline: a}", "4:7: a schedule needs exactly one of cron, every, at"),
         ("Schedule", "{pipeline: a, every: 5 minutes}",
          "4:28: '5 minutes' is no duration: write a number with ms, s, m, h or d, as in 10s or 1h30m"),
