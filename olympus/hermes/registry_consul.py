@@ -58,6 +58,8 @@ class ConsulRegistry:
             "Check": check,
         }
         await self._put("/v1/agent/service/register", body)
+        # A check that is there keeps its status: without this, who comes back counts as gone until `keep` says so.
+        await self._put(f"/v1/agent/check/pass/{_check_id(member.name)}", None)
         self._registered = member
 
     async def deregister(self, name: str) -> None:

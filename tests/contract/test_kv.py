@@ -178,6 +178,24 @@ class TestConsul(KvContract):
         await node.close()
         await operator.close()
 
+    async def test_who_comes_back_is_there_at_once(self, consul_agent):
+        kv = await open_consul(ConsulAddress("127.0.0.1", consul_agent.port))
+        gone, back = ConsulRegistry(kv.client), ConsulRegistry(kv.client)
+        await gone.register(Member("a", "127.0.0.1"))
+        await asyncio.to_thread(consul_agent.call, "PUT", "/v1/agent/check/fail/olympus-a-alive", b"")
+
+        async def until(alive):
+            async with asyncio.timeout(2), aclosing(back.watch()) as watch:
+                async for members in watch:
+                    if [one.alive for one in members if one.name == "a"] == [alive]:
+                        return
+
+        await until(False)
+        await back.register(Member("a", "127.0.0.1"))
+        await until(True)
+        await back.deregister("a")
+        await kv.close()
+
     async def test_a_client_certificate_is_shown_where_the_agent_asks_for_one(self, make_consul, tmp_path):
         make = (
             ["tls", "ca", "create"],
