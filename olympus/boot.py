@@ -22,6 +22,7 @@ from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
+from olympus.apollo.inventory.reminders import Reminders
 from olympus.apollo.inventory.telling import AssetNews
 from olympus.apollo.notes.home import claim_home
 from olympus.apollo.notes.service import Knowledge
@@ -297,7 +298,8 @@ class House:
         if self._source is not None:
             work += [self._await_specs(), self._source.run(), self._specs.run(), self._chronos.follow()]
             if "apollo" in gods:
-                work.append(AssetNews(kv, self.bus, self._clock, self._catalogs).run())
+                inventory = kv, self.bus, self._clock, self._catalogs
+                work += [AssetNews(*inventory).run(), Reminders(*inventory).run()]
         if "zeus" in gods:
             work.append(self._controller.run(Lease(kv, ZEUS, node)))
         if "chronos" in gods:

@@ -161,6 +161,7 @@ def table(
     users, sessions = people
     incidents, silences = Incidents(around), Silences(around)
     unmatched = UnmatchedLines(around)
+    assets = Assets(around)
     found: list[Route] = []
     for plural, kind in PLURALS.items():
         base = f"{API}/{plural}"
@@ -182,8 +183,19 @@ def table(
             f"{API}/assets/{{name}}/history",
             "viewer",
             "Who changed which of its fields",
-            Assets(around).history,
+            assets.history,
             query=(*_PAGE, "field"),
+            part=True,
+        )
+    )
+    found.append(
+        Route(
+            "GET",
+            f"{API}/assets/{{name}}/relations",
+            "viewer",
+            "What it has to do with others",
+            assets.relations,
+            query=("depth",),
             part=True,
         )
     )

@@ -12,6 +12,7 @@ from olympus.kernel.errors import NotFound
 from olympus.kernel.events import Event
 from olympus.records.catalog import CatalogStore
 from olympus.spec.catalog import Catalog, Ref
+from olympus.spec.event_data import ASSET_CHANGED, ASSET_EXPIRED, ASSET_EXPIRING
 
 _NAMED_BY: Final = {
     "pipeline": "Pipeline",
@@ -23,7 +24,9 @@ _NAMED_BY: Final = {
 }
 """Fields of an event's data → the kind that they name."""
 _NAMED_BY_NAME: Final = {
-    "olympus.apollo.asset-changed": "Asset",
+    ASSET_CHANGED: "Asset",
+    ASSET_EXPIRING: "Asset",
+    ASSET_EXPIRED: "Asset",
     "olympus.apollo.webhook-received": "Webhook",
 }
 _NOTE: Final = "olympus.apollo.note-changed"

@@ -207,6 +207,16 @@ class AssetChanged(EventData):
     fields: list[str] = Field(default_factory=list)
 
 
+class AssetExpires(EventData):
+    """days_left: until `expires`, below 0 where it is over."""
+
+    name: str
+    type: str
+    owner: str | None = None
+    expires: str
+    days_left: int
+
+
 class WebhookReceived(EventData):
     name: str
     pipeline: str = ""
@@ -240,6 +250,8 @@ class IncidentCommented(IncidentAcknowledged):
 
 NOTE_CHANGED: Final = "olympus.apollo.note-changed"
 ASSET_CHANGED: Final = "olympus.apollo.asset-changed"
+ASSET_EXPIRING: Final = "olympus.apollo.asset-expiring"
+ASSET_EXPIRED: Final = "olympus.apollo.asset-expired"
 INCIDENT_ACKNOWLEDGED: Final = "olympus.apollo.incident-acknowledged"
 INCIDENT_COMMENTED: Final = "olympus.apollo.incident-commented"
 
@@ -273,6 +285,8 @@ EVENT_DATA: Final[dict[str, type[EventData]]] = {
     "olympus.hephaestus.overdue": Overdue,
     NOTE_CHANGED: NoteChanged,
     ASSET_CHANGED: AssetChanged,
+    ASSET_EXPIRING: AssetExpires,
+    ASSET_EXPIRED: AssetExpires,
     "olympus.apollo.webhook-received": WebhookReceived,
     "olympus.athena.incident-opened": IncidentChanged,
     "olympus.athena.decided": IncidentChanged,

@@ -1,5 +1,7 @@
 """The inventory: what became of each Asset, who made it so, and who is told of it.
 
-changes  how two states of a document differ, field by field; pure
-telling  `olympus.apollo.asset-changed`: once for each change
+changes    how two states of a document differ, field by field; pure
+telling    `olympus.apollo.asset-changed`: once for each change
+reminders  `olympus.apollo.asset-expiring`, `asset-expired`: once for each nearness
+relations  what names what; pure
 """
