@@ -20,6 +20,7 @@ from typing import Any, Final
 from olympus import __version__
 from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
+from olympus.answers.hephaestus import NotesAnswered
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
 from olympus.apollo.inventory.reminders import Reminders
@@ -197,7 +198,8 @@ class House:
         self._chronos = Chronos(kv, self.bus, clock, self._catalogs)
         self._specs = CatalogSpecs(kv, self._catalogs, registry)
         self._starts = Starts(kv, self.bus, clock, self._specs)
-        means = Means(kv, self.bus, clock, self._specs, self._starts, node)
+        self._noted = NotesAnswered(self._peers)
+        means = Means(kv, self.bus, clock, self._specs, self._starts, node, self._noted)
         self._hephaestus = Hephaestus(means, signer)
         self._lines = LinesOfNodes(kv, clock, author)
         hands = Hands(
@@ -228,6 +230,11 @@ class House:
         self._tokens = Tokens(kv, clock)
         self._started = False
         self._specs_known = asyncio.Event()
+
+    def _peers(self) -> Peers:
+        if self._author is None:
+            raise AssertionError("only controllers ask each other")
+        return Peers(self._registry, self._trust, self._author, self._others, self._clock)
 
     def _specs_source(self) -> SpecSource:
         settings = self._settings
@@ -266,12 +273,12 @@ class House:
                     group.create_task(work)
                 if sock is not None and self._source is not None and self._author is not None:
                     home = await claim_home(self._kv, settings.node)
+                    self._noted.home = home
                     if home == settings.node:
-                        self._notes = Knowledge(settings.state, self._clock)
+                        self._noted.notes = self._notes = Knowledge(settings.state, self._clock)
                         group.create_task(Telling(self._notes, self._kv, self.bus, self._clock).run())
                     await self._write_client()
-                    peers = Peers(self._registry, self._trust, self._author, self._others, self._clock)
-                    group.create_task(self._serve(sock, stopped, self._source, home, peers))
+                    group.create_task(self._serve(sock, stopped, self._source, home, self._peers()))
                 self._started = True
                 announce(self._announced())
                 await _until(stopped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from olympus.apollo.notes.model import (
 from olympus.apollo.notes.notes import Notes as Stored
 from olympus.apollo.notes.paths import SUFFIX, file_path, note_path
 from olympus.apollo.notes.service import Knowledge
-from olympus.apollo.notes.telling import APPENDED
+from olympus.apollo.notes.telling import APPENDED, CAUSE, DEPTH
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.problems import Problem
 from olympus.apollo.request import Request, json_answer, listed, paged
@@ -159,13 +160,17 @@ class Notes:
     async def append(self, request: Request) -> Response:
         """`{"text": …}`, as its last lines; once for each Idempotency-Key."""
         path, body = _path(request, "operator"), request.json()
-        text, why = _text(body, "text"), _why(request, body)
+        text, why, whole = _text(body, "text"), _why(request, body), body.get("whole") is True
+        if not request.by.token and isinstance(body.get("cause"), str):
+            # A step of a pipeline, passed on by its coordinator.
+            led_to = ((CAUSE, body["cause"]), (DEPTH, str(int(body.get("depth") or 0))))
+            why = replace(why, trailers=led_to)
         key = request.headers.get("idempotency-key") or new_id()
         if not re.fullmatch(r"[\x21-\x7e]{1,200}", key):
             raise Problem(400, "an Idempotency-Key has up to 200 characters of ASCII, and no spaces")
         mark = (APPENDED, f"{request.by.name} {key}")
         note, shown = await self._knowledge.change(
-            lambda notes: _whole(notes, notes.append(path, text, mark, why))
+            lambda notes: _whole(notes, notes.append(path, text, mark, why, whole=whole))
         )
         return json_answer(_only_seen(request, shown), ETag=_etag(note))
 

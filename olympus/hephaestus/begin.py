@@ -10,7 +10,7 @@ import orjson
 
 from olympus.hephaestus import ending, graph
 from olympus.hephaestus.draft import Draft
-from olympus.hephaestus.model import CancelChild, Dispatch, Intend, Observe, StartChild, Withdraw
+from olympus.hephaestus.model import CancelChild, Dispatch, Intend, Observe, StartChild, Withdraw, WriteNote
 from olympus.hephaestus.orders import (
     Action,
     Checkout,
@@ -42,6 +42,8 @@ from olympus.spec.template import render
 
 SERVICE_POLL: Final = 1.0
 SERVICE_WITHIN: Final = 600.0
+NOTE_POLL: Final = 15.0
+NOTE_WITHIN: Final = 600.0
 
 
 def begin(draft: Draft, entry: StepRun, stopped: str | None) -> None:
@@ -109,6 +111,8 @@ def woken(draft: Draft, entry: StepRun) -> None:
         _look(draft, entry, step)
     elif step.kind == "service":
         _look_at_service(draft, entry, step)
+    elif step.kind == "note":
+        _write_note(draft, entry, step)
 
 
 def withdraw(draft: Draft, entry: StepRun, reason: str) -> None:
@@ -306,7 +310,25 @@ def _look_at_service(draft: Draft, entry: StepRun, step: Step) -> None:
 
 
 def _note(draft: Draft, entry: StepRun, step: Step) -> None:
-    raise Invalid("the knowledge centre is not running: no note can be written")
+    entry = draft.put(
+        entry,
+        state="running",
+        started_at=draft.now,
+        deadline=draft.now + timedelta(seconds=step.timeout or NOTE_WITHIN),
+    )
+    _write_note(draft, entry, step)
+
+
+def _write_note(draft: Draft, entry: StepRun, step: Step) -> None:
+    run, body = draft.run, render(step.body, draft.roots(entry))
+    whole = body.get("append") is None
+    # Of every attempt, so that one whose answer was lost is not written again.
+    mark = f"{run.id}/{entry.name}/{entry.target}"
+    text = _text(body["write"] if whole else body["append"], "the note")
+    path = _text(body["path"], "the note's path")
+    draft.put(entry, quiet=True, wake_at=draft.now + timedelta(seconds=NOTE_POLL))
+    cause, depth = run.begun or run.cause.event, run.depth + 1
+    draft.do(WriteNote(mark, run.pipeline, entry.name, entry.target, path, text, whole, cause, depth))
 
 
 def _derived(draft: Draft, entry: StepRun) -> str:

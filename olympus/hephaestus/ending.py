@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from olympus.hephaestus.draft import STEP_FINISHED, Draft
-from olympus.hephaestus.model import CancelChild, ChildEnded, Observed
+from olympus.hephaestus.model import CancelChild, ChildEnded, NoteAnswered, Observed
 from olympus.hephaestus.orders import MAX_OUTPUT, Outcome
 from olympus.hephaestus.recipe import Step, because
 from olympus.records.run import StepRun, StepState
@@ -141,6 +141,19 @@ def observed(draft: Draft, fact: Observed) -> None:
         failed(draft, entry, fact.because)
     elif entry.message != fact.because:
         draft.put(entry, quiet=True, message=_cut(fact.because))
+
+
+def note_answered(draft: Draft, fact: NoteAnswered) -> None:
+    """What a `note` step wrote; what could not be written now is tried again until its time is over."""
+    entry = draft.entries.get((fact.step, fact.target))
+    if entry is None or entry.state != "running" or draft.step(entry).kind != "note":
+        return
+    if fact.output is not None:
+        final(draft, draft.put(entry, output=fact.output), "succeeded")
+    elif fact.over:
+        failed(draft, entry, fact.message)
+    elif entry.message != fact.message:
+        draft.put(entry, quiet=True, message=_cut(fact.message))
 
 
 def expired(draft: Draft, entry: StepRun) -> None:

@@ -29,7 +29,9 @@ from olympus.hephaestus.model import (
     Store,
     WakeAt,
     Withdraw,
+    WriteNote,
 )
+from olympus.hephaestus.noting import Noting
 from olympus.hephaestus.observation import observe
 from olympus.hephaestus.orders import Cancel, Order, Outcome, cancel_key, read_order
 from olympus.hephaestus.placement import place
@@ -43,12 +45,18 @@ class FollowUps:
     """Each method is named for its effect."""
 
     def __init__(
-        self, means: Means, guard: Op, groups: Groups, actor: Actor[str, RunState, Fact, Effect]
+        self,
+        means: Means,
+        guard: Op,
+        groups: Groups,
+        actor: Actor[str, RunState, Fact, Effect],
+        noting: Noting,
     ) -> None:
         self._means = means
         self._kv = means.kv
         self._guard = guard
         self._groups = groups
+        self._noting = noting
         self._actor = actor
 
     async def do(self, run: str, effect: Effect) -> None:
@@ -76,6 +84,8 @@ class FollowUps:
             case Observe(step, target, what, intent):
                 seen = await observe(self._kv, self._means.specs, what, intent)
                 self._actor.tell(run, Observed(step, target, seen.value, seen.because, seen.over))
+            case WriteNote():
+                self._noting.ask(run, effect)
             case Store(stored):
                 self._tell_parent(stored)
 

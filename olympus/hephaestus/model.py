@@ -151,6 +151,17 @@ class RetryAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteAnswered:
+    """What became of `WriteNote`. output: none, it was not written; `over`: asking again is no use."""
+
+    step: str
+    target: str
+    output: Mapping[str, Any] | None = None
+    message: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NodeLost:
     """What was started there may have been done or not."""
 
@@ -182,6 +193,7 @@ Fact: TypeAlias = (
     | OrderEnded
     | OrderMissing
     | Observed
+    | NoteAnswered
     | ChildEnded
     | Approved
     | CancelAsked
@@ -318,6 +330,21 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteNote:
+    """Add to a note's end, or (`whole`) make it its text: once for each `mark`. NoteAnswered follows."""
+
+    mark: str
+    pipeline: str
+    step: str
+    target: str
+    path: str
+    text: str
+    whole: bool
+    cause: str | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
 class WakeAt:
     """Tell `Woken` then; None: not."""
 
@@ -347,5 +374,6 @@ Effect: TypeAlias = (
     | CancelChild
     | Intend
     | Observe
+    | WriteNote
     | WakeAt
 )

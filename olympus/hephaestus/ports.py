@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+from olympus.hephaestus.model import WriteNote
 from olympus.hephaestus.orders import Order
 from olympus.records.desired import BlobRef
 
@@ -89,6 +90,17 @@ class Specs(Protocol):
 
     def remedies(self) -> Mapping[str, str]:
         """Service → the pipeline that its `onFailure` names."""
+        ...
+
+
+class Notes(Protocol):
+    """The knowledge centre, wherever it is."""
+
+    async def write(self, order: WriteNote) -> str:
+        """The note's revision then; the same `mark` again changes nothing.
+
+        Raises RetryLater where it can't be reached, Invalid where it can't be written.
+        """
         ...
 
 

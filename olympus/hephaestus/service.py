@@ -36,6 +36,7 @@ from olympus.hephaestus.model import (
     Unreadable,
     Woken,
 )
+from olympus.hephaestus.noting import Noting
 from olympus.hephaestus.orders import ORDER_FINISHED, ORDER_STARTED, Order, Outcome, read_order
 from olympus.hephaestus.placement import complete
 from olympus.hephaestus.ports import Signer
@@ -100,6 +101,7 @@ class Hephaestus:
             group.create_task(leadership.follow(cursor))
             group.create_task(leadership.store_lazily())
             group.create_task(leadership.reactions.run())
+            group.create_task(leadership.noting.run())
             group.create_task(caretaker.run())
 
 
@@ -129,7 +131,8 @@ class _Leadership:
             APPROVAL_GIVEN: self._approved,
         }
         self.reactions = Reactions(means, term.guard)
-        self._follow_ups = FollowUps(means, term.guard, Groups(), self.actor)
+        self.noting = Noting(means.notes, self.actor)
+        self._follow_ups = FollowUps(means, term.guard, Groups(), self.actor, self.noting)
 
     # --- what is there -----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from olympus.hephaestus import params as parameters
 from olympus.hephaestus.draft import RUN_FINISHED, told
 from olympus.hephaestus.gate import gated
 from olympus.hephaestus.model import Approved
-from olympus.hephaestus.ports import DeclaredPipeline, Specs
+from olympus.hephaestus.ports import DeclaredPipeline, Notes, Specs
 from olympus.hephaestus.recipe import digest_of
 from olympus.hephaestus.settling import settled_group, settled_spec
 from olympus.hermes import keys
@@ -250,6 +250,7 @@ class Means:
     specs: Specs
     starts: Starts
     node: str
+    notes: Notes
 
 
 def _digest(asked: Asked) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from olympus.hephaestus.model import Approved
+from olympus.hephaestus.model import Approved, WriteNote
 from olympus.hephaestus.orders import (
     ORDER_FINISHED,
     ORDER_STARTED,
@@ -36,6 +36,7 @@ from olympus.hermes.kv import Cas, CheckAbsent, Op, TransactionConflict
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.hermes.lease import Lease, lead
 from olympus.kernel.clock import Clock, SystemClock, rfc3339
+from olympus.kernel.errors import RetryLater
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.run import Run
@@ -248,6 +249,20 @@ class HephaestusHere:
         return [Run.from_bytes(entry.value) for entry in (await self.kv.scan(keys.RUNS)).entries]
 
 
+class NotesKept:
+    """Keeps what is written, by mark; `down`: nobody answers."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, WriteNote] = {}
+        self.down = False
+
+    async def write(self, order: WriteNote) -> str:
+        if self.down:
+            raise RetryLater("nobody has the notes")
+        self.written.setdefault(order.mark, order)
+        return f"r{len(self.written)}"
+
+
 @asynccontextmanager
 async def hephaestus_here(
     state: Path,
@@ -263,7 +278,7 @@ async def hephaestus_here(
     bus = Bus(kv, "n1", clock=clock)
     specs = SpecsGiven(pipelines, nodes)
     starts = Starts(kv, bus, clock, specs)
-    means = Means(kv, bus, clock, specs, starts, "n1")
+    means = Means(kv, bus, clock, specs, starts, "n1", NotesKept())
     workers = {name: ScriptedWorker(kv, bus, name, clock, script) for name in nodes}
     signer = await signer_of(kv, state)
     here = HephaestusHere(kv, bus, clock, specs, starts, means, workers, keep or Keep(), signer)

@@ -35,6 +35,7 @@ from olympus.hephaestus.model import (
     WakeAt,
     Withdraw,
     Woken,
+    WriteNote,
 )
 from olympus.hephaestus.orders import Artifact, Order, Outcome
 from olympus.hephaestus.recipe import Recipe, parse
@@ -87,6 +88,7 @@ class RunWorld:
         self.state: RunState | None = None
         self.children: list[StartChild] = []
         self.intents: list[Intend] = []
+        self.notes: list[WriteNote] = []
         self.unfit: dict[str, str] = {}
         self.delegates: dict[str, tuple[Target, ...]] = {}
         self.hold_claims = False
@@ -274,6 +276,10 @@ class RunWorld:
     def _intend(self, effect: Intend) -> None:
         self.intents.append(effect)
         self.said.append(f"intends {effect.do} {effect.service}")
+
+    def _writenote(self, effect: WriteNote) -> None:
+        self.notes.append(effect)
+        self.said.append(f"writes note {effect.path}")
 
     def _observe(self, effect: Observe) -> None:
         self.said.append("looks at " + " ".join(f"{key}={value}" for key, value in effect.what.items()))

@@ -34,7 +34,7 @@ from olympus.host.users import own_name
 from olympus.kernel.clock import SystemClock
 from olympus.records.desired import BlobRef
 from olympus.records.run import Run
-from olympus.testing.hephaestus import SpecsGiven
+from olympus.testing.hephaestus import NotesKept, SpecsGiven
 from olympus.testing.trust import signer_of
 from tests.bench.aims import Aim
 
@@ -70,7 +70,7 @@ async def hephaestus(state: Path) -> AsyncIterator[tuple[Starts, EmbeddedKv]]:
     worker = Worker(
         kv, bus, "n1", tools, state=state / "worker", client=HttpClient(), objection=signer.objection
     )
-    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1"), signer)
+    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1", NotesKept()), signer)
     tasks = [
         asyncio.ensure_future(work)
         for work in (bus.run(), worker.run(), lead(Lease(kv, ROLE, "n1"), coordinator.lead))

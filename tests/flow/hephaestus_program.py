@@ -27,7 +27,7 @@ from olympus.host.http_aiohttp import HttpClient
 from olympus.kernel.clock import SystemClock
 from olympus.records.desired import BlobRef
 from olympus.records.run import Run
-from olympus.testing.hephaestus import SpecsGiven
+from olympus.testing.hephaestus import NotesKept, SpecsGiven
 from olympus.testing.trust import signer_of
 
 
@@ -54,7 +54,7 @@ async def main(state: Path) -> None:
     worker = Worker(
         kv, bus, "n1", tools, state=state / "worker", client=HttpClient(), objection=signer.objection
     )
-    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1"), signer)
+    coordinator = Hephaestus(Means(kv, bus, clock, specs, starts, "n1", NotesKept()), signer)
     (state / "up").touch()
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -67,6 +67,7 @@ def test_every_controller_answers_for_the_notes_that_one_has(make_olympus, fresh
     second = make_olympus("second", node="n2", hermes=hermes)
     second.start()
     assert not (second.state / "notes.git").exists()
+    first.push({"specs.yaml": NOTING})
     assert second.ask("PUT", "/api/v1/notes/a", {"markdown": "# A\n"}).status == 201
     assert first.get("/api/v1/notes/a") == second.get("/api/v1/notes/a")
     eventually(lambda: [one[:2] for one in told(second)] == [("a", "created")], what="told")
@@ -75,3 +76,40 @@ def test_every_controller_answers_for_the_notes_that_one_has(make_olympus, fresh
     assert (down.status, "n1" in down.json["detail"]) == (503, True)
     first.start()
     eventually(lambda: second.ask("GET", "/api/v1/notes/a").status == 200, what="it is back")
+    # The second one leads by now.
+    assert second.run("log", {"text": "elsewhere"})["state"] == "succeeded"
+    assert second.get("/api/v1/notes/incidents/today")["author"] == "pipeline log"
+
+
+NOTING = """apiVersion: olympus/v1
+kind: Pipeline
+metadata: {name: log}
+spec:
+  params: {type: object, properties: {text: {type: string}}}
+  steps:
+    - {name: write, note: {path: incidents/today, append: "- ${{ params.text }}"}}
+    - {name: state, note: {path: state, write: "# ${{ params.text }}"}}
+    - {name: bad, when: "params.text == 'bad'", note: {path: ../x, append: x}}
+"""
+
+
+def test_steps_write_notes_once_and_the_chain_goes_on_from_them(olympus):
+    olympus.push({"specs.yaml": NOTING})
+    first = olympus.run("log", {"text": "one"})
+    assert first["state"] == "succeeded"
+    assert first["steps"][0]["output"]["path"] == "incidents/today"
+    # Killed while it writes: what is written, is written once.
+    runs = [olympus.post("/api/v1/pipelines/log/runs", {"params": {"text": f"n{n}"}})["id"] for n in range(8)]
+    olympus.kill()
+    olympus.start()
+    for run in runs:
+        assert olympus.finished(run)["state"] == "succeeded"
+    lines = olympus.get("/api/v1/notes/incidents/today")["markdown"].splitlines()
+    assert sorted(lines) == sorted(["- one", *(f"- n{n}" for n in range(8))])
+    bad = olympus.run("log", {"text": "bad"})
+    assert (bad["state"], "'../x'" in bad["steps"][2]["message"]) == ("failed", True)
+    event = next(one for one in olympus.events(CHANGED) if one["data"]["path"] == "incidents/today")
+    cause = olympus.get(f"/api/v1/events/{event['cause']}")
+    assert (cause["type"], cause["data"]["run"]) == ("olympus.hephaestus.run-started", first["id"])
+    assert event["depth"] == cause["depth"] + 1
+    assert event["data"]["actor"] == "pipeline log"

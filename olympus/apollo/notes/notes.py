@@ -213,19 +213,19 @@ class Notes:
                 return self.head() or ""
         raise _busy(file)
 
-    def append(self, path: str, text: str, mark: tuple[str, str], why: Why) -> Note:
-        """A new last line, once for each `mark` (a trailer), however often it is asked for."""
+    def append(self, path: str, text: str, mark: tuple[str, str], why: Why, *, whole: bool = False) -> Note:
+        """New last lines, or (`whole`) all of it: once for each `mark` (a trailer), however often it is asked for."""
         for _ in range(_ATTEMPTS):
             head = self.head()
             path = self._index.moved(path) or path
             now = self._index.note(path)
             if head is not None and self._was_done(head, mark):
                 return self.get(path)
-            before = now.markdown if now is not None else ""
+            before = now.markdown if now is not None and not whole else ""
             start = before if not before or before.endswith("\n") else before + "\n"
-            whole = _checked(path, f"{start}{text.rstrip()}\n")
+            after = _checked(path, f"{start}{text.rstrip()}\n")
             said = replace(why, message=why.message or f"Add to {path}", trailers=(mark, *why.trailers))
-            if self._write([Write(file_of(path), whole.encode())], head, said, path):
+            if self._write([Write(file_of(path), after.encode())], head, said, path):
                 return self.get(path)
         raise _busy(path)
 

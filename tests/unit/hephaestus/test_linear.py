@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from olympus.hephaestus.model import CancelAsked, Woken
+from olympus.hephaestus.begin import NOTE_POLL, NOTE_WITHIN
+from olympus.hephaestus.model import CancelAsked, NoteAnswered, Woken
 from olympus.records.run import Claim, Run
 from olympus.testing.runs import RunWorld
 
@@ -369,9 +370,34 @@ def test_being_woken_for_nothing_changes_nothing():
     assert [type(e).__name__ for e in world.effects[count:]] == ["WakeAt"]
 
 
-def test_a_note_says_that_nobody_can_write_it():
-    world = RunWorld("steps: [{name: n, note: {path: a, append: b}}]").begin()
-    assert world.step("n").message == "the knowledge centre is not running: no note can be written"
+NOTE = "params: {type: object}\nsteps: [{name: n, note: {path: a, append: 'x ${{ params.p }}'}}, {name: b, run: [b]}]"
+
+
+def test_a_note_is_written_once_for_its_run_and_step_also_over_leaders_and_waits_for_who_has_the_notes():
+    world = RunWorld(NOTE, params={"p": "1"}, strict=True).begin()
+    world.restart()
+    world.pass_time(NOTE_POLL + 1)
+    assert len(world.notes) >= 2
+    assert {(one.mark, one.path, one.text, one.whole) for one in world.notes} == {
+        ("01/n/n1", "a", "x 1", False)
+    }
+    world.tell(NoteAnswered("n", "n1", message="nobody is there"))
+    assert world.step("n").state == "running"
+    world.tell(NoteAnswered("n", "n1", {"path": "a", "revision": "r"}))
+    assert (world.step("n").state, world.step("n").output) == ("succeeded", {"path": "a", "revision": "r"})
+    world.tell(NoteAnswered("n", "n1", message="late", over=True))
+    world.ok("b")
+    assert world.run.state == "succeeded"
+
+
+def test_a_note_that_can_not_be_written_fails_and_one_that_nobody_takes_times_out():
+    world = RunWorld(NOTE, params={"p": "1"}).begin()
+    world.tell(NoteAnswered("n", "n1", message="no path", over=True))
+    assert (world.run.state, world.step("n").message) == ("failed", "no path")
+    world = RunWorld(NOTE, params={"p": "1"}).begin()
+    world.tell(NoteAnswered("n", "n1", message="nobody is there"))
+    world.pass_time(NOTE_WITHIN + 1)
+    assert "nobody is there" in world.step("n").message
     assert world.run.state == "failed"
 
 
