@@ -80,6 +80,8 @@ def check(subject: Subject, whole: Whole) -> Iterator[Problem]:
     yield from as_far(subject, _secrets(subject, whole))
     if subject.kind == "RuleTest":
         yield from as_far(subject, _rule_test(subject, whole))
+    if subject.kind == "LogWatch":
+        yield from as_far(subject, _listens(subject, whole))
 
 
 def check_circles(whole: Whole) -> Iterator[tuple[Ref, Problem]]:
@@ -133,6 +135,19 @@ def _secrets(subject: Subject, whole: Whole) -> Iterator[Problem]:
             secret = whole.catalog.get("Secret", name)
             if secret is not None and subject.name not in getattr(secret.spec, field):
                 yield Problem(path, _not_allowed(secret, field, subject.name))
+
+
+def _listens(subject: Subject, whole: Whole) -> Iterator[Problem]:
+    """An address that another LogWatch of the same nodes has."""
+    for path, address in found(subject.spec, ("source", "syslog", "listen")):
+        selector = (subject.spec.get("nodes") or {}).get("selector", "")
+        for other in whole.catalog.all("LogWatch"):
+            syslog, alike = other.spec.source.syslog, other.spec.nodes.selector == selector
+            if alike and other.name < subject.name and syslog is not None and syslog.listen == address:
+                yield Problem(
+                    path, f"LogWatch '{other.name}' listens there: put its matches into one LogWatch"
+                )
+                break
 
 
 def _rule_test(subject: Subject, whole: Whole) -> Iterator[Problem]:

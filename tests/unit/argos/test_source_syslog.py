@@ -200,6 +200,22 @@ async def test_tls_asks_for_a_certificate_where_it_should_and_takes_a_renewed_on
         stranger.close()
 
 
+async def test_who_is_silent_instead_of_a_handshake_keeps_nobody_out(pair, monkeypatch):
+    monkeypatch.setattr(syslog_connections, "CONNECTIONS", 3)
+    files = {"cert": str(pair / "cert.pem"), "key": str(pair / "key.pem")}
+    async with a_source("tls", **files) as (port, batches, source):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=ssl.create_default_context(cafile=files["cert"])
+        )
+        writer.write(OLD + b"heard\n")
+        assert [line for _, line, _ in await lines(batches, 1)] == [b"heard"]
+        assert len(source._listener._there) <= 3
+        for _, one in silent:
+            one.close()
+        writer.close()
+
+
 async def test_a_certificate_that_cannot_be_used_is_an_error_that_names_it(tmp_path):
     file = str(tmp_path / "cert.pem")
     spec = Syslog(listen=f"tls://127.0.0.1:{free_port()}", cert=file, key=file)
