@@ -22,6 +22,8 @@ MAX_BYTES: Final = 200 * 1024
 
 _SHOWN: Final = 4096
 _STREAMS: Final = 5_000
+_EACH: Final = 160
+"""Bytes that a piece takes beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,9 @@ class Recent:
             # Two watches read the same file.
             return
         kept.pieces.append((now, text))
-        kept.size += len(text)
-        self._size += len(text)
-        while kept.size > self._per_stream:
+        kept.size += len(text) + _EACH
+        self._size += len(text) + _EACH
+        while kept.size > self._per_stream and len(kept.pieces) > 1:
             self._drop(kept)
         while self._size > self._in_all or len(self._streams) > _STREAMS:
             oldest = next(iter(self._streams))
@@ -86,8 +88,8 @@ class Recent:
 
     def _drop(self, kept: _Kept) -> None:
         _, text = kept.pieces.popleft()
-        kept.size -= len(text)
-        self._size -= len(text)
+        kept.size -= len(text) + _EACH
+        self._size -= len(text) + _EACH
 
     def pieces(self, streams: Collection[str]) -> list[tuple[str, bytes]]:
         """(stream, whole lines) of those, each stream's oldest first."""
