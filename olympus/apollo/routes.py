@@ -19,6 +19,7 @@ from olympus.apollo.api_notes import Notes
 from olympus.apollo.api_replay import replay
 from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
+from olympus.apollo.api_search import Search
 from olympus.apollo.api_silences import Silences
 from olympus.apollo.api_unmatched import UnmatchedLines
 from olympus.apollo.api_users import SessionHandlers, UserHandlers
@@ -398,13 +399,13 @@ def table(
         ),
         Route("GET", f"{API}/audit", "admin", "Who did what", admin.audit, query=_PAGE),
         Route("GET", f"{API}/audit/check", "admin", "Whether the audit is whole", admin.check_audit),
-        *_notes(Notes(around)),
+        *_notes(Notes(around), Search(around)),
         Route("POST", "/hooks/{name}", "open", "A webhook", hooks.receive, {}, answer=202),
     ]
     return tuple(found)
 
 
-def _notes(notes: Notes) -> list[Route]:
+def _notes(notes: Notes, search: Search) -> list[Route]:
     all_, one, file = f"{API}/notes", f"{API}/notes/{{path}}", f"{API}/note-files/{{path}}"
     listed = (*_PAGE, "tag", "folder", "deleted", "broken")
     found = [
@@ -418,6 +419,7 @@ def _notes(notes: Notes) -> list[Route]:
         Route("POST", f"{one}/append", "operator", "Add to its end", notes.append, _APPEND),
         Route("POST", f"{one}/rename", "operator", "Give it another path", notes.rename, _RENAME),
         Route("POST", f"{one}/restore", "operator", "As it was", notes.restore, _RESTORE),
+        Route("GET", f"{API}/search", "viewer", "Search", search.found, query=("q", "limit")),
         Route("GET", file, "viewer", "A file beside the notes", notes.file),
         Route("PUT", file, "operator", "Attach a file", notes.attach, answer=201),
     ]

@@ -14,13 +14,18 @@ from olympus.apollo.notes.markdown import links_of
 from olympus.apollo.notes.model import Changed, Gone, Note
 from olympus.apollo.notes.paths import SUFFIX, folder_of, is_note
 from olympus.apollo.notes.repository import Entry, NotesRepository, text_of
+from olympus.apollo.notes.specs_searched import things_of
+from olympus.apollo.notes.texts_sqlite import SCHEMA, Found, Texts
 from olympus.host.repository_git import FILE
 from olympus.kernel.errors import Invalid
+from olympus.spec.catalog import Catalog
+from olympus.spec.kinds import KINDS
 
 MAX_NOTE: Final = 1024 * 1024
 """Bytes of a note."""
 
-_VERSION: Final = "1"
+_VERSION: Final = "2"
+NOTE: Final = "note"
 _BATCH: Final = 500
 _NEWEST: Final = 2**62
 _SCHEMA: Final = """
@@ -35,8 +40,6 @@ CREATE TABLE changes (number INTEGER PRIMARY KEY, path TEXT, revision TEXT, auth
   kind TEXT, before TEXT, after TEXT, was TEXT);
 CREATE INDEX changed ON changes (path, number);
 CREATE TABLE links (source TEXT, target TEXT, PRIMARY KEY (source, target)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE texts USING fts5(title, tags, path, body, tokenize="unicode61 remove_diacritics 2", prefix='2 3');
-CREATE VIRTUAL TABLE terms USING fts5vocab(texts, row);
 """
 
 
@@ -46,6 +49,7 @@ class Index:
     def __init__(self, file: Path, repository: NotesRepository) -> None:
         self._repository = repository
         self._db = _opened(file)
+        self.texts = Texts(self._db)
 
     def close(self) -> None:
         self._db.close()
@@ -72,8 +76,22 @@ class Index:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
+    def take_specs(self, catalog: Catalog) -> None:
+        """What is declared, to be searched: only what is other than before is written."""
+        wanted = things_of(catalog)
+        with self._db:
+            for kind in KINDS:
+                before = self.texts.marks(kind)
+                for name in before.keys() - {name for of, name in wanted if of == kind}:
+                    self.texts.drop(kind, name)
+                for (of, name), (thing, mark) in wanted.items():
+                    if of == kind and before.get(name) != mark:
+                        self.texts.put(thing, mark=mark)
+
     def _clear(self) -> None:
-        for table in ("files", "notes", "gone", "moved", "changes", "links", "texts"):
+        for name in self.texts.marks(NOTE):
+            self.texts.drop(NOTE, name)
+        for table in ("files", "notes", "gone", "moved", "changes", "links"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     def _take_files(self, files: dict[str, Entry | None]) -> None:
@@ -106,21 +124,18 @@ class Index:
     def _forget(self, path: str) -> None:
         row = self._db.execute("SELECT id FROM notes WHERE path = ?", (path,)).fetchone()
         if row is not None:
-            self._db.execute("DELETE FROM texts WHERE rowid = ?", row)
+            self.texts.drop(NOTE, path)
             self._db.execute("DELETE FROM notes WHERE id = ?", row)
             self._db.execute("DELETE FROM links WHERE source = ?", (path,))
 
     def _remember(self, path: str, markdown: str) -> None:
         head = plain_head(path, markdown)
         name = path.rpartition("/")[2].casefold()
-        made = self._db.execute(
+        self._db.execute(
             "INSERT INTO notes (path, title, tags, review, markdown, name) VALUES (?, ?, ?, ?, ?, ?)",
             (path, head.title, json.dumps(head.tags), head.review, markdown, name),
         )
-        self._db.execute(
-            "INSERT INTO texts (rowid, title, tags, path, body) VALUES (?, ?, ?, ?, ?)",
-            (made.lastrowid, head.title, " ".join(head.tags), path, head.body),
-        )
+        self.texts.put(Found(NOTE, path, head.title, head.body), tags=" ".join(head.tags))
         links = [(path, target) for target in links_of(head.body)]
         self._db.executemany("INSERT OR IGNORE INTO links VALUES (?, ?)", links)
 
@@ -285,7 +300,7 @@ def _opened(file: Path) -> sqlite3.Connection:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-                db.executescript(_SCHEMA)
+                db.executescript(_SCHEMA + SCHEMA)
                 db.execute("INSERT INTO meta VALUES ('version', ?)", (_VERSION,))
                 db.commit()
             found = db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,11 @@ from olympus.apollo.notes.model import Changed, Condition, Diverged, Gone, Note,
 from olympus.apollo.notes.paths import file_of, folder_of, is_note
 from olympus.apollo.notes.repository import NotesRepository, text_of
 from olympus.apollo.notes.saving import Merge, decide
+from olympus.apollo.notes.texts_sqlite import Found
 from olympus.host.repository_git import FILE, Change, Remove, Write
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import Conflict, Invalid, NotFound, RetryLater
+from olympus.spec.catalog import Catalog
 
 _ATTEMPTS: Final = 50
 
@@ -116,6 +118,15 @@ class Notes:
         except Invalid:
             return ""
         return self._repository.diff(*texts)
+
+    def search(self, asked: str, shown: Callable[[Found], bool], *, limit: int) -> list[Found]:
+        """Notes and what is declared, the best first; `shown` says what the reader may see."""
+        self.head()
+        return list(islice(filter(shown, self._index.texts.search(asked)), limit))
+
+    def take_specs(self, catalog: Catalog) -> None:
+        """What is declared now is found from now on."""
+        self._index.take_specs(catalog)
 
     def attachment(self, file: str) -> bytes:
         """A file that is no note. Raises NotFound."""
