@@ -120,6 +120,33 @@ spec: {type: rack, owner: team-net, location: "Budapest, room 2"}
 """
 
 
+NOTE = """---
+tags: [runbook, disk]
+review: 2027-01-31
+---
+# The disk is full
+
+First look **which** folder grows:
+
+    du -xh --max-depth=2 / | sort -h | tail
+
+| mount | usual | alarm |
+|---|---:|---:|
+| `/` | 40 % | 90 % |
+| `/var` | 55 % | 85 % |
+
+Then [[runbooks/clean-cache]]; whoever is on call is told by [[on-call]].
+"""
+
+
+def noted(olympus: OlympusProcess, path: str, markdown: str) -> dict[str, Any]:
+    """A note as it was saved."""
+    answer = olympus.ask("PUT", f"/api/v1/notes/{path}", {"markdown": markdown, "message": "how it is done"})
+    assert answer.status in (200, 201), answer.text
+    saved: dict[str, Any] = answer.json
+    return saved
+
+
 def attacked(olympus: OlympusProcess, ip: str = "203.0.113.7") -> dict[str, Any]:
     """An incident that waits for a person's yes."""
     olympus.post("/api/v1/events", {"type": "shop.attacked", "data": {"score": 9, "ip": ip}})
@@ -144,6 +171,8 @@ def told(olympus: OlympusProcess) -> tuple[str, ...]:
     with log.open("a") as lines:
         for user in ("root", "admin", "postgres"):
             lines.write(f"web-1 sshd[712]: Failed password for {user} from 203.0.113.7\n")
+    noted(olympus, "on-call", "# On call\n\nThis week: Eva.\n")
+    noted(olympus, "runbooks/disk-full", NOTE)
     done = olympus.run("deploy", {"version": "2.4.1"})
     failed = olympus.run("backup")
     incident = attacked(olympus)
@@ -162,5 +191,7 @@ def told(olympus: OlympusProcess) -> tuple[str, ...]:
         *("/checks", "/checks/tls-of-shop", "/schedules", "/schedules/nightly-backup"),
         *("/pipelines", "/pipelines/deploy", "/rules", "/rules/brute-force"),
         *("/logwatches", "/logwatches/auth", "/assets", "/assets/core-switch"),
+        *("/notes", "/notes/runbooks/disk-full", "/note-edit/runbooks/disk-full"),
+        "/note-history/runbooks/disk-full",
         *("/events", f"/events/{event}", "/sync", "/audit", "/settings"),
     )

@@ -31,6 +31,11 @@
 
   document.addEventListener("submit", async (event) => {
     const form = event.target;
+    if (form.dataset.go) {
+      event.preventDefault();
+      location.assign(form.dataset.go + encodeURI(form.elements[0].value.trim().replace(/^\/+/, "")));
+      return;
+    }
     if (!form.dataset.api) return;
     event.preventDefault();
     const button = event.submitter;
@@ -44,7 +49,11 @@
     try {
       const answer = await fetch(path, {
         method,
-        headers: { "Content-Type": "application/json", "X-Olympus-Form": token },
+        headers: {
+          "Content-Type": "application/json",
+          "X-Olympus-Form": token,
+          ...(form.dataset.match ? { "If-Match": `"${form.dataset.match}"` } : {}),
+        },
         body: JSON.stringify(sent),
       });
       const text = await answer.text();
@@ -54,7 +63,7 @@
         tell([said.detail || answer.statusText, ...lines].join("\n"));
         return;
       }
-      if (form.dataset.then) { location.assign(form.dataset.then.replace("{id}", said.id)); return; }
+      if (form.dataset.then) { location.assign(form.dataset.then.replace("{id}", said.id).replace("{path}", encodeURI(said.path))); return; }
       if (form.dataset.shows) document.getElementById(form.dataset.shows).textContent = said.token || JSON.stringify(said, null, 2);
       tell(form.dataset.done || "Done");
       for (const field of form.querySelectorAll("textarea")) field.value = "";

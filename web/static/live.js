@@ -40,7 +40,7 @@
     place.className = "off";
   }
   function hear(message) {
-    if (message.state) { say(message.state); if (message.state === "live") soon(); }
+    if (message.state) { say(message.state); if (message.state === "live" && document.body.dataset.live) soon(); }
     if (!message.type || !concerns(message.type)) return;
     soon();
     // What people say is told first, and written down by whom it concerns a moment later.

@@ -14,8 +14,9 @@ from quart import request as quart_request
 from olympus.apollo.audit import Audit
 from olympus.apollo.login import Denied, Login
 from olympus.apollo.pages import view_words
+from olympus.apollo.pages.page import Asked, Page
 from olympus.apollo.pages.reader import PLURAL, Reader
-from olympus.apollo.pages.table import PAGES, Asked, Page
+from olympus.apollo.pages.table import PAGES
 from olympus.apollo.ports import Surroundings
 from olympus.apollo.sessions import COOKIE, Session, Sessions
 from olympus.apollo.sight import sight_of
@@ -79,7 +80,7 @@ class Pages:
         async def view(**params: str) -> Response:
             return await guard(lambda session: self._show(session, page, params))
 
-        rule = page.path.replace("{", "<").replace("}", ">")
+        rule = page.path.replace("{path}", "<path:path>").replace("{", "<").replace("}", ">")
         app.add_url_rule(rule, f"page {page.path}", view, methods=["GET"])
 
     async def _show(self, session: Session, page: Page, params: dict[str, str]) -> Response:
@@ -90,7 +91,7 @@ class Pages:
             what = "it shows everything, and Access gives you a part"
             return self._render("missing.html", 403, session=session, what=what, title="Not for you")
         reader = Reader(self._around, await sight_of(self._around.catalogs, session.caller))
-        asked = Asked(reader, params, quart_request.args.to_dict(), self._tokens, self._audit)
+        asked = Asked(reader, params, quart_request.args.to_dict(), self._tokens, self._audit, self._sessions)
         values = await page.view(asked)
         if values is None:
             what = f"there is no {' '.join(quart_request.path.strip('/').split('/'))}, or it is not kept any more"
@@ -99,7 +100,8 @@ class Pages:
 
     def _render(self, template: str, status: int = 200, *, live: str = "", **values: Any) -> Response:
         nonce = secrets.token_urlsafe(16)
-        here = "/" + quart_request.path.split("/")[1]
+        first = quart_request.path.split("/")[1]
+        here = "/notes" if first.startswith("note-") else f"/{first}"
         text = self._templates.get_template(template).render(
             nonce=nonce, node=self._around.node, here=here, version=self._around.version, live=live, **values
         )

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 from urllib.parse import urlencode
 
-from olympus.apollo.access import Role
 from olympus.apollo.api_resources import ORDERS
 from olympus.apollo.api_runs import shown as shown_run
-from olympus.apollo.audit import Audit
 from olympus.apollo.pages import view_forms, view_incidents, view_lists, view_problems, view_runs
-from olympus.apollo.pages.reader import PLURAL, Item, Reader
+from olympus.apollo.pages.page import Asked, Page, Values
+from olympus.apollo.pages.page_notes import NOTES
+from olympus.apollo.pages.reader import PLURAL, Item
 from olympus.apollo.pages.view_words import fitting, indented
-from olympus.apollo.tokens import Tokens
 from olympus.kernel.clock import parse_rfc3339, rfc3339
 from olympus.kernel.errors import OlympusError
 
-Values: TypeAlias = dict[str, Any] | None
-_ANY: Final = ("*",)
 _MANY: Final = 100
 _FIRINGS: Final = 10
 _MATCH: Final = "olympus.argos.match"
@@ -28,44 +24,6 @@ _MATCHES: Final = 1000
 _SHOWN: Final = 30
 _LATELY: Final = 200
 _PROBLEMS: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """params: of the path; query: what stands behind it."""
-
-    reader: Reader
-    params: Mapping[str, str]
-    query: Mapping[str, str]
-    tokens: Tokens
-    audit: Audit
-
-    def text(self, name: str) -> str:
-        return self.query.get(name, "").strip()
-
-    def number(self, name: str) -> int | None:
-        text = self.text(name)
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """view: what the template is filled with; None: there is no such thing.
-
-    live: events whose types begin so change what it shows; `*`: all do
-    part: who is restricted by Access gets his part of it; else it is refused to him
-    nav:  its name in the navigation, where `gap` sets it off; key: what `g` and this letter lead to
-    """
-
-    path: str
-    template: str
-    view: Callable[[Asked], Awaitable[Values]]
-    live: tuple[str, ...] = _ANY
-    access: Role = "viewer"
-    part: bool = False
-    nav: str = ""
-    key: str = ""
-    gap: bool = False
 
 
 async def overview(asked: Asked) -> Values:
@@ -275,11 +233,12 @@ async def audit(asked: Asked) -> Values:
 
 
 async def settings(asked: Asked) -> Values:
-    """Tokens that count, and those that were revoked."""
+    """Tokens that count, those that were revoked, and who is logged in."""
     tokens = await asked.tokens.all()
     return {
         "tokens": [one for one in tokens if one["revokedAt"] is None],
         "revoked": [one for one in tokens if one["revokedAt"] is not None],
+        "sessions": await asked.sessions.all(),
     }
 
 
@@ -336,6 +295,7 @@ PAGES: Final[tuple[Page, ...]] = (
     Page("/runs", "runs.html", runs, _RUN, part=True, nav="Runs", key="r"),
     Page("/runs/{id}", "run.html", run, _RUN, part=True),
     *(page for row in _LISTED for page in _of(*row)),
+    *NOTES,
     Page("/events", "events.html", events, part=True, nav="Events", key="e", gap=True),
     Page("/events/{id}", "event.html", event, part=True),
     Page("/sync", "sync.html", sync, _PUSH, nav="Sync", key="y"),
