@@ -17,7 +17,9 @@ from olympus.kernel.clock import Clock
 from olympus.kernel.events import Event
 from olympus.records.catalog import CatalogStore
 from olympus.records.cluster import Cluster
+from olympus.records.offer import Outcome
 from olympus.records.plan import Plan
+from olympus.records.proposal import Proposal, Sources
 from olympus.records.run import Cause
 from olympus.records.version import Version
 
@@ -60,6 +62,12 @@ class Planner(Protocol):
     async def rollback(self, ref: str, *, by: str) -> Any: ...
 
     async def cluster(self) -> Cluster: ...
+
+    async def sources(self, kind: str) -> Sources: ...
+
+    async def propose(self, proposal: Proposal) -> str: ...
+
+    async def accept(self, base: str, revision: str, *, by: str) -> Outcome: ...
 
     async def versions(self, kind: str, name: str) -> Sequence[Version]: ...
 

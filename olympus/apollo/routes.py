@@ -11,6 +11,7 @@ from quart import Response
 
 from olympus.apollo.access import Role
 from olympus.apollo.api_admin import Admin
+from olympus.apollo.api_asset_table import AssetTable
 from olympus.apollo.api_assets import Assets
 from olympus.apollo.api_events import Events
 from olympus.apollo.api_explain import Explain
@@ -126,6 +127,11 @@ _PASSWORD: Final = {
     "required": ["password"],
     "properties": {"password": {"type": "string"}, "old": {"type": "string"}},
 }
+_CHANGES: Final = {
+    "type": "object",
+    "required": ["set"],
+    "properties": {"selector": {"type": "string"}, "set": {"type": "object"}},
+}
 _EVALUATE: Final = {
     "type": "object",
     "required": ["expression"],
@@ -178,6 +184,27 @@ def table(
             )
         )
         found.append(Route("GET", f"{base}/{{name}}", "viewer", f"One {kind}", resources.one, part=True))
+    table_of_assets = AssetTable(around)
+    found += [
+        Route(
+            "GET",
+            f"{API}/assets.csv",
+            "viewer",
+            "Assets as CSV",
+            table_of_assets.csv,
+            query=("selector",),
+            part=True,
+        ),
+        Route(
+            "POST",
+            f"{API}/assets/changes",
+            "admin",
+            "Plan or commit changes of many assets",
+            table_of_assets.change,
+            _CHANGES,
+            query=("commit", "message"),
+        ),
+    ]
     found.append(
         Route(
             "GET",

@@ -236,17 +236,24 @@ class BareRepository:
             raise
         return True
 
-    def write(
-        self, changes: Sequence[Change], *, parent: str | None, author: str, message: str, now: datetime
+    def write(  # noqa: PLR0913 - what a commit is made of
+        self,
+        changes: Sequence[Change],
+        *,
+        parent: str | None,
+        author: str,
+        message: str,
+        now: datetime,
+        ref: str = MAIN,
     ) -> str:
-        """A commit of `changes` on top of `parent` (None: the first), which main is moved to; its revision.
+        """A commit of `changes` on top of `parent` (None: the first), which `ref` is moved to; its revision.
 
-        Raises Conflict, and moves nothing, where main is not `parent` any more.
+        Raises Conflict, and moves nothing, where `ref` is there and not `parent` any more.
         """
         stamp = f"{_plain(author)} <{EMAIL}> {int(now.timestamp())} +0000"
         said = message.encode("utf-8", "replace")
         parts = [
-            f"feature done\ncommit {MAIN}\nmark :1\nauthor {stamp}\ncommitter {stamp}\n".encode(),
+            f"feature done\ncommit {ref}\nmark :1\nauthor {stamp}\ncommitter {stamp}\n".encode(),
             b"data %d\n%b\n" % (len(said), said),
             b"" if parent is None else f"from {parent}\n".encode(),
             *(_change(one) for one in changes),
@@ -260,6 +267,14 @@ class BareRepository:
                 raise Conflict(f"main was moved while it was written to: {exc}") from exc
             raise
         return revision
+
+    def move(self, ref: str, revision: str, before: str) -> None:
+        """Raises GitFailed where it is not at `before` any more."""
+        self._git("update-ref", ref, revision, before)
+
+    def forget(self, ref: str) -> None:
+        """Nothing is called so any more."""
+        self._git("update-ref", "-d", ref)
 
     def _environment(self, quarantine: Mapping[str, str] | None) -> dict[str, str]:
         objects = self.path / "objects"

@@ -9,6 +9,7 @@ from olympus.records.cluster import Cluster, read_cluster
 from olympus.records.hosts import Hosts
 from olympus.records.offer import Outcome
 from olympus.records.plan import Plan
+from olympus.records.proposal import Proposal, Sources
 from olympus.records.version import Version
 from olympus.zeus.compile import Contents, compile_hosts, declaration
 from olympus.zeus.contents import contents, unsaved
@@ -67,6 +68,18 @@ class Zeus:
     async def rollback(self, ref: str, *, by: str) -> Outcome:
         """Apply the files of an earlier commit, as a new commit of main."""
         return await self._source.rollback(ref, by=by)
+
+    async def sources(self, kind: str) -> Sources:
+        """What main's head declares, and the files that declare a kind. Raises Invalid."""
+        return await self._source.sources(kind)
+
+    async def propose(self, proposal: Proposal) -> str:
+        """A commit that may be planned and accepted. Raises Invalid, Conflict, Refused."""
+        return await self._source.propose(proposal)
+
+    async def accept(self, base: str, revision: str, *, by: str) -> Outcome:
+        """Main is that commit from now on. Raises Conflict where it was moved meanwhile."""
+        return await self._source.accept(base, revision, by=by)
 
     async def versions(self, kind: str, name: str) -> list[Version]:
         """Each commit of this host's specs repository that changed the document, newest first."""

@@ -23,8 +23,10 @@ from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
 from olympus.records.catalog import CatalogStore
 from olympus.records.offer import Offer, Outcome, SourceState
+from olympus.records.proposal import Proposal, Sources
 from olympus.records.version import Version
 from olympus.spec.catalog import Catalog
+from olympus.zeus import proposals
 from olympus.zeus.history import versions
 from olympus.zeus.plan import prune_refused
 from olympus.zeus.push import Push, RefUpdate
@@ -303,6 +305,31 @@ class SpecSource:
             )
         )
         return await self._awaited(commit, by=by)
+
+    async def sources(self, kind: str) -> Sources:
+        """What main's head declares, and the files that declare a kind. Raises Invalid."""
+        checked = await self.checked(None)
+        catalog = checked.catalog_or_raise()
+        return await asyncio.to_thread(proposals.sources, self._repository, catalog, checked.revision, kind)
+
+    async def propose(self, proposal: Proposal) -> str:
+        """A commit on top of main, which is as fit to be applied as one that is pushed; nothing is moved to it.
+
+        Raises Invalid, with diagnostics; Conflict where main is not its base any more; Refused.
+        """
+        if self._remote is not None:
+            raise Refused(f"the specs come from {self._remote.url}: change them there")
+        revision = await asyncio.to_thread(proposals.write, self._repository, proposal, self._clock.now())
+        checked = await asyncio.to_thread(self._validator.check, revision)
+        checked.catalog_or_raise()
+        for line in await self._prune_objection(checked):
+            raise Refused(line)
+        return revision
+
+    async def accept(self, base: str, revision: str, *, by: str) -> Outcome:
+        """Main is that proposed commit, and applied. Raises Conflict where main is not at `base` any more."""
+        await asyncio.to_thread(proposals.take, self._repository, base, revision)
+        return await self._awaited(revision, by=by)
 
     async def versions(self, kind: str, name: str) -> list[Version]:
         """Each commit of main that changed the document, newest first."""

@@ -59,3 +59,47 @@ def test_history_has_every_field_with_who_also_where_the_file_was_moved(olympus)
     only = olympus.get("/api/v1/assets/lap-1/history?field=spec.type")["items"]
     assert [one["verb"] for one in only] == ["create"]
     assert olympus.ask("GET", "/api/v1/assets/lap-9/history").status == 404
+
+
+def test_a_table_goes_out_is_changed_planned_and_becomes_a_commit(olympus):
+    files = {"a.yaml": "# Ours.\n" + ASSET % ("lap-1", "ann") + "---\n" + ASSET % ("lap-2", "ann")}
+    olympus.push(files)
+    table = olympus.ask("GET", "/api/v1/assets.csv")
+    assert table.headers["content-type"].startswith("text/csv")
+    changed = table.text.replace("lap-1,laptop,ann", "lap-1,laptop,bob").replace(
+        "lap-2,laptop,ann", "lap-2,laptop,=1+1"
+    )
+    made = send(olympus, changed)
+    assert made.status == 200, made.text
+    plan = made.json
+    assert [(one["verb"], one["name"]) for one in plan["plan"]["actions"]] == [
+        ("update", "lap-1"),
+        ("update", "lap-2"),
+    ]
+    assert olympus.get("/api/v1/assets/lap-1")["spec"]["owner"] == "ann"
+    done = send(olympus, changed, f"?commit={plan['base']}")
+    assert done.status == 201, done.text
+    assert olympus.get("/api/v1/assets/lap-1")["spec"]["owner"] == "bob"
+    assert olympus.get("/api/v1/assets/lap-2")["spec"]["owner"] == "=1+1"
+    [last, _] = olympus.get("/api/v1/assets/lap-1/history")["items"]
+    assert last["revision"] == done.json["revision"]
+    assert last["actor"].startswith("local admin of")
+    assert last["message"] == "Change assets: lap-1, lap-2"
+    # The plan was for another main: nothing is overwritten.
+    assert send(olympus, table.text, f"?commit={plan['base']}").status == 409
+    assert send(olympus, table.text.replace("laptop", "")).status == 422
+    bulk = {"selector": "", "set": {"location": "Budapest", "fields.ram": 16}}
+    base = olympus.ask("POST", "/api/v1/assets/changes", bulk).json["base"]
+    assert olympus.ask("POST", f"/api/v1/assets/changes?commit={base}", bulk).status == 201
+    specs = [one["spec"] for one in olympus.get("/api/v1/assets")["items"]]
+    assert {(one["location"], one["fields"]["ram"]) for one in specs} == {("Budapest", 16)}
+    eventually(lambda: ("update", "lap-2") in changes(olympus), what="the event")
+    olympus.git(
+        "pull", "--quiet", str(olympus.state / "specs.git"), "main", cwd=olympus.state.with_suffix(".clone")
+    )
+    assert (olympus.state.with_suffix(".clone") / "a.yaml").read_text().startswith("# Ours.\n")
+
+
+def send(olympus, table, query=""):
+    headers = {"Content-Type": "text/csv"}
+    return olympus.ask("POST", f"/api/v1/assets/changes{query}", table.encode(), headers=headers)

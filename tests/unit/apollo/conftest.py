@@ -28,6 +28,7 @@ from olympus.records.blobs import save_blob
 from olympus.records.catalog import CatalogRoot, CatalogStore
 from olympus.records.cluster import read_cluster
 from olympus.records.plan import Plan
+from olympus.records.proposal import Sources
 from olympus.spec.catalog import Catalog, resource_of
 from olympus.testing.trust import author_of, trust_of
 
@@ -74,6 +75,12 @@ class Zeus:
 
     async def rollback(self, ref, *, by):
         raise NotFound(f"there is no {ref}")
+
+    async def sources(self, kind):
+        return Sources("r1", Catalog(()), {})
+
+    async def propose(self, proposal):
+        raise Refused("not here")
 
     async def versions(self, kind, name):
         return [one for one in self.known if (one.after or one.before)["metadata"]["name"] == name]
