@@ -76,7 +76,7 @@ from olympus.zeus.hooks import write_hooks
 from olympus.zeus.push_socket import push_socket
 from olympus.zeus.repo_git import SpecRepository
 from olympus.zeus.source import Remote, SpecSource
-from olympus.zeus.steward.facts import register_facts
+from olympus.zeus.steward.facts import follow_facts, register_facts
 from olympus.zeus.steward.service import Steward
 
 log = logging.getLogger("olympus.boot")
@@ -268,6 +268,7 @@ class House:
                     Member(settings.node, settings.listen.host, meta={"url": settings.url})
                 )
                 await register_facts(self._kv, settings.node, settings.listen.host, self._clock)
+                group.create_task(follow_facts(self._kv, settings.node, settings.listen.host, self._clock))
                 group.create_task(self._registry.keep())
                 for work in self._work():
                     group.create_task(work)

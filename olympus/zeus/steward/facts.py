@@ -1,18 +1,36 @@
-"""What a node says of itself: `nodes/NODE/registration`, written at each start when something changed."""
+"""What a node says of itself: `nodes/NODE/registration`, looked at now and then, written when something changed."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import platform
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from olympus import __version__
 from olympus.hermes import keys
 from olympus.hermes.kv import Kv, Put
+from olympus.host.hardware import addresses, disks
 from olympus.host.process import boot_id
 from olympus.kernel.clock import Clock, rfc3339
+from olympus.kernel.errors import HermesUnreachable
+
+log = logging.getLogger("olympus.zeus")
+
+_EVERY: Final = 600.0
+
+
+async def follow_facts(kv: Kv, node: str, address: str, clock: Clock) -> None:
+    """Until cancelled."""
+    while True:
+        await asyncio.sleep(_EVERY)
+        try:
+            await register_facts(kv, node, address, clock)
+        except HermesUnreachable as error:
+            log.info("facts_wait", extra={"why": str(error)})
 
 
 async def register_facts(kv: Kv, node: str, address: str, clock: Clock) -> None:
@@ -27,6 +45,8 @@ async def register_facts(kv: Kv, node: str, address: str, clock: Clock) -> None:
         "boot_id": boot_id(),
         "python": platform.python_version(),
         "olympus": __version__,
+        "disks": await asyncio.to_thread(disks),
+        "addresses": addresses(),
     }
     entry = await kv.get(keys.registration(node))
     before = orjson.loads(entry.value) if entry else {"facts": {}}
