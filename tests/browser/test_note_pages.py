@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -93,3 +94,14 @@ def test_a_note_that_somebody_else_changes_is_new_before_ones_eyes(olympus, brow
         "PUT", PATH, {"markdown": "# Disk\n\nOther words.\n"}, headers={"If-Match": f'"{saved["revision"]}"'}
     )
     browser.sees("Other words.")
+
+
+def test_a_note_is_found_by_a_misspelt_word_and_opened_by_keyboard_alone(olympus, browser):
+    noted(olympus, "runbooks/disk-full", NOTE)
+    noted(olympus, "on-call", "# On call\n\nThis week: Eva.\n")
+    keys = ActionChains(browser.driver)
+    keys.key_down(Keys.CONTROL).send_keys("k").key_up(Keys.CONTROL).send_keys("foldr grwos").perform()
+    browser.sees("The disk is full")
+    assert browser.violations() == []
+    ActionChains(browser.driver).send_keys(Keys.ARROW_DOWN, Keys.ENTER).perform()
+    browser.sees("First look which folder grows")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from quart import Response
 
 from olympus.apollo.api_notes import Notes
+from olympus.apollo.pages.from_api import Handler, asked_here
 from olympus.apollo.pages.page import Asked, Page, Values
 from olympus.apollo.pages.view_words import diff as lines_of
 from olympus.apollo.peers import Call
-from olympus.apollo.problems import Problem
-from olympus.apollo.request import Request
-from olympus.kernel.errors import Invalid, NotFound
 
 _BASE: Final = "/api/v1/notes"
 _MANY: Final = "1000"
 _CHANGED: Final = ("olympus.apollo.note-changed",)
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 async def notes(asked: Asked) -> Values:
@@ -102,10 +97,8 @@ async def _answer(
         passed = await around.peers.pass_on(around.notes_home, call, asked.reader.sight.caller)
         status, body, location = passed.status, passed.body, passed.headers.get("Location", "")
     else:
-        request = Request("GET", path, asked.params, query, caller=asked.reader.sight.caller)
-        try:
-            response = await handler(request)
-        except (Problem, NotFound, Invalid):
+        response = await asked_here(asked, handler, path, query)
+        if response is None:
             return None
         status, body = response.status_code, await response.get_data(as_text=False)
         location = response.headers.get("Location", "")

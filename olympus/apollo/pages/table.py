@@ -7,9 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import orjson
+
+from olympus.apollo.api_assets import Assets
 from olympus.apollo.api_resources import ORDERS
 from olympus.apollo.api_runs import shown as shown_run
-from olympus.apollo.pages import view_forms, view_incidents, view_lists, view_problems, view_runs
+from olympus.apollo.pages import view_forms, view_graph, view_incidents, view_lists, view_problems, view_runs
+from olympus.apollo.pages.from_api import asked_here
 from olympus.apollo.pages.page import Asked, Page, Values
 from olympus.apollo.pages.page_notes import NOTES
 from olympus.apollo.pages.reader import PLURAL, Item
@@ -107,8 +111,7 @@ def resource(kind: str) -> Callable[[Asked], Awaitable[Values]]:
             "incidents": [],
             "pipeline": "",
             "given": {},
-            "assets": frozenset(),
-            "related": [],
+            "around": None,
         }
         if kind in ("Pipeline", "Schedule"):
             pipeline = name if kind == "Pipeline" else item["spec"]["pipeline"]
@@ -119,15 +122,24 @@ def resource(kind: str) -> Callable[[Asked], Awaitable[Values]]:
             values["pipeline"] = pipeline
             values["given"] = item["spec"].get("params") or {} if kind == "Schedule" else {}
         if kind == "Asset":
-            assets = await reader.all("Asset")
-            values["assets"] = {one["metadata"]["name"] for one in assets}
-            values["related"] = view_lists.related(assets, name)
+            values["around"] = await _around(asked)
         if kind == "Rule":
             incidents = await reader.incidents(20, lambda one: one.rule == name)
             values["incidents"] = [view_incidents.row(one) for one in incidents]
         return values
 
     return view
+
+
+async def _around(asked: Asked) -> dict[str, Any]:
+    """What an asset has to do with others, and what became of its fields."""
+    of, path = Assets(asked.reader.around), f"/api/v1/assets/{asked.params['name']}"
+    relations = await asked_here(asked, of.relations, f"{path}/relations", {"depth": "2"})
+    history = await asked_here(asked, of.history, f"{path}/history", {"limit": "50"})
+    found = orjson.loads(await relations.get_data(as_text=False)) if relations else {}
+    changes = orjson.loads(await history.get_data(as_text=False))["items"] if history else []
+    picture = view_graph.picture(found.get("nodes", []), found.get("items", []))
+    return {"picture": picture, "changes": changes, "notes": [], "incidents": [], "items": []} | found
 
 
 async def runs(asked: Asked) -> Values:
@@ -273,7 +285,7 @@ def _of(kind: str, nav: str, key: str) -> tuple[Page, Page]:
         Page(
             base,
             "resources.html",
-            resources(kind, nav),
+            resources(kind, nav or f"{kind}s"),
             live,
             part=True,
             nav=nav,
@@ -295,6 +307,7 @@ PAGES: Final[tuple[Page, ...]] = (
     Page("/runs", "runs.html", runs, _RUN, part=True, nav="Runs", key="r"),
     Page("/runs/{id}", "run.html", run, _RUN, part=True),
     *(page for row in _LISTED for page in _of(*row)),
+    *(page for kind in PLURAL if kind not in _WORDS for page in _of(kind, "", "")),
     *NOTES,
     Page("/events", "events.html", events, part=True, nav="Events", key="e", gap=True),
     Page("/events/{id}", "event.html", event, part=True),

@@ -56,16 +56,6 @@ def part(items: Sequence[Item], q: str, start: int) -> Part:
     )
 
 
-def related(assets: Iterable[Item], name: str) -> list[tuple[str, str]]:
-    """(asset, how) of those that say that they belong to it."""
-    return [
-        (one["metadata"]["name"], relation["how"])
-        for one in assets
-        for relation in one["spec"].get("relations") or ()
-        if relation["to"] == name
-    ]
-
-
 def rate(moments: Iterable[str], now: datetime) -> Mapping[str, Any] | None:
     """Bars, a minute each, of the last hour: [{x, height}] in a drawing of `width` by 40; None: nothing came."""
     ages = (int((now - parse_rfc3339(one)).total_seconds() // 60) for one in moments)

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from olympus.apollo.pages import view_forms, view_incidents, view_lists, view_problems, view_runs, view_words
+from olympus.apollo.pages import (
+    view_forms,
+    view_graph,
+    view_incidents,
+    view_lists,
+    view_problems,
+    view_runs,
+    view_words,
+)
 from olympus.kernel.clock import rfc3339
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -213,7 +221,17 @@ def test_specs_are_said_in_a_few_words():
     assert view_words.diff("+a\n-b\n c") == [("plus", "+a"), ("minus", "-b"), ("", " c")]
 
 
-def test_an_asset_knows_what_says_that_it_belongs_to_it():
-    rack = item("rack")
-    switch = item("switch", relations=[{"to": "rack", "how": "is in"}, {"to": "ups", "how": "is fed by"}])
-    assert view_lists.related([rack, switch], "rack") == [("switch", "is in")]
+def test_a_drawing_has_the_thing_in_its_middle_and_every_end_of_a_line_in_it():
+    ends = [
+        {"kind": "Asset", "name": "switch"},
+        *({"kind": "Asset", "name": f"a-rather-long-name-{n}"} for n in range(30)),
+    ]
+    edges = [{"from": ends[0], "to": one, "how": "feeds"} for one in ends[1:]]
+    drawn = view_graph.picture(ends, edges)
+    assert drawn["nodes"][0] | {"x": drawn["width"] / 2, "y": drawn["height"] / 2} == drawn["nodes"][0]
+    assert (len(drawn["nodes"]), len(drawn["edges"]), drawn["more"]) == (24, 23, 7)
+    places = {(one["x"], one["y"]) for one in drawn["nodes"]}
+    assert {(one["x2"], one["y2"]) for one in drawn["edges"]} < places
+    assert all(0 < x < drawn["width"] and 0 < y < drawn["height"] for x, y in places)
+    assert len(places) == 24
+    assert view_graph.picture(ends[:1], []) is None
