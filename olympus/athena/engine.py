@@ -71,12 +71,12 @@ class Doing:
 class Engine:
     """known: whether an incident of that id is stored, so that an event that is told again opens no second one.
 
-    explains: say of windows that are not complete how they stand, which costs time
+    explains: say of windows that are not complete how they stand, which costs time; may be set at any time
     """
 
     def __init__(self, known: Callable[[str], bool] = lambda _: False, *, explains: bool = False) -> None:
         self._known = known
-        self._explains = explains
+        self.explains = explains
         self._index = Index(())
         self._world = World()
         self.rules: dict[str, Rule] = {}
@@ -216,6 +216,8 @@ class Engine:
 
     def take_incidents(self) -> Mapping[str, Incident]:
         """Of what has changed only these, where nothing is stored."""
+        if not self._changes.incidents:
+            return self._changes.incidents
         changes, self._changes = self._changes, Changes()
         return changes.incidents
 
@@ -235,7 +237,7 @@ class Engine:
             return [self._came(rule, "limited", (_too_deep(event),), part.key)]
         made, done = self._window(rule, part.key, windows.Came(part.mark), now)
         if not done:
-            clauses = standing(correlator, part, made) if self._explains else ()
+            clauses = standing(correlator, part, made) if self.explains else ()
             return [Came(rule.name, "false", clauses, part.key)]
         return done
 

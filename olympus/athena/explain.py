@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from olympus.athena.draft import MAX_EVENTS
 from olympus.athena.model import Came, World
 from olympus.athena.past import NEVER, let_go_at
 from olympus.athena.reasons import deciding, entries_of, left_out, outcome_of
@@ -144,30 +145,52 @@ def _taken_in(incident: Incident) -> Clause:
 
 
 def _decided_again(event: Event, rule: Rule, known: Known, before: Sequence[Event]) -> Explained:
-    record = known.record
-    start = min((one.time for one in before), default=event.time) - timedelta(microseconds=1)
-    replay = Replay({rule.name: rule}, known.world, record, min(start, event.time), explains=True)
+    before = _joined(rule, event, before)
+    fired: Came | None = None
+    # When it was taken in is not recorded: at the first of these moments that fits what is.
+    for late in _TAKEN_IN:
+        came = _came(event, rule, known, before, event.time + late)
+        if came is None:
+            return Explained(rule.name, "false", "it takes no part")
+        taken = known.record.incidents.get(came.incident or "")
+        if came.outcome == "fired":
+            fired = fired or came
+        elif came.outcome != "duplicate" or taken is None:
+            last = came.outcome in _LAST_DECIDES and came.clauses
+            because = came.clauses[-1].because if last else deciding(came.clauses)
+            return Explained(rule.name, came.outcome, because, came.clauses, came.incident)
+        elif len(taken.events) >= MAX_EVENTS:
+            # Not all that joined are listed.
+            clause = _taken_in(taken)
+            clauses = (*came.clauses[:-1], clause)
+            return Explained(rule.name, "duplicate", clause.because, clauses, taken.id)
+    return _not_recorded(rule, fired.clauses if fired is not None else ())
+
+
+_TAKEN_IN: Final = (timedelta(0), timedelta(milliseconds=50), timedelta(seconds=1), timedelta(seconds=30))
+
+
+def _came(event: Event, rule: Rule, known: Known, before: Sequence[Event], arrived: datetime) -> Came | None:
+    start = min((one.time for one in before), default=arrived) - timedelta(microseconds=1)
+    replay = Replay({rule.name: rule}, known.world, known.record, start)
     for one in before:
         replay.take(one)
-    came = next((one for one in replay.take(event) if one.rule == rule.name), None)
-    if came is None:
-        return Explained(rule.name, "false", "it takes no part")
-    if came.outcome == "fired" and came.incident not in record.incidents:
-        return _not_recorded(rule, came)
-    taken = record.incidents.get(came.incident or "")
-    if came.outcome == "duplicate" and taken is not None:
-        clause = _taken_in(taken)
-        clauses = (*came.clauses[:-1], clause)
-        return Explained(rule.name, "duplicate", clause.because, clauses, taken.id)
-    because = (
-        came.clauses[-1].because if came.outcome in _LAST_DECIDES and came.clauses else deciding(came.clauses)
-    )
-    return Explained(rule.name, came.outcome, because, came.clauses, came.incident)
+    replay.pass_until(arrived)
+    return next((one for one in replay.explain(event) if one.rule == rule.name), None)
 
 
-def _not_recorded(rule: Rule, came: Came) -> Explained:
+def _joined(rule: Rule, event: Event, before: Sequence[Event]) -> list[Event]:
+    """Those that have the event's window in common with it."""
+    correlator = rule.correlator
+    part = correlator.part(event) if correlator is not None else None
+    if correlator is None or part is None:
+        return []
+    return [one for one in before if (its := correlator.part(one)) is not None and its.key == part.key]
+
+
+def _not_recorded(rule: Rule, clauses: tuple[Clause, ...]) -> Explained:
     said = (
         "as the rule is now it would fire, but no incident is recorded: it was not applied yet, it was suspended, "
         "or its events are not taken in yet"
     )
-    return Explained(rule.name, "false", said, (*came.clauses, Clause("recorded", "missing", said)))
+    return Explained(rule.name, "false", said, (*clauses, Clause("recorded", "missing", said)))

@@ -59,8 +59,6 @@ class Replay:
         world: World,
         record: Record,
         start: datetime,
-        *,
-        explains: bool = False,
     ) -> None:
         self.incidents: dict[str, Incident] = {}
         self.unsure: set[str] = set()
@@ -69,7 +67,7 @@ class Replay:
         self._world = world
         self._record = record
         self._now = start
-        self._engine = Engine(explains=explains)
+        self._engine = Engine()
         self._engine.take_world(world)
         past = past_at(start, record.incidents.values(), rules, record.rules)
         self._before = {one.id for one in past.incidents}
@@ -113,6 +111,14 @@ class Replay:
             self._engine.take_world(self._world)
         self._perform()
         return came
+
+    def explain(self, event: Event) -> list[Came]:
+        """As `take`, with how windows stand."""
+        self._engine.explains = True
+        try:
+            return self.take(event)
+        finally:
+            self._engine.explains = False
 
     def pass_until(self, end: datetime) -> None:
         """All that is due before, and then it is that time."""

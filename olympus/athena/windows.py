@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
@@ -241,7 +241,10 @@ def _without_old_bodies(marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
     return (*marks[:index], replace(marks[index], body=None), *marks[index + 1 :])
 
 
-def _completions(marks: Iterable[Mark], shape: Shape) -> list[Complete]:
+def _completions(marks: Sequence[Mark], shape: Shape) -> list[Complete]:
+    # A mark may be several of `all`; elsewhere each is one, and most windows have too few.
+    if len(marks) < shape.need and shape.form != "all":
+        return []
     scan = scan_of(shape)
     found = ((mark, scan(mark)) for mark in marks)
     return [Complete(mark.at, made) for mark, made in found if made is not None]
