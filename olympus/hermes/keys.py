@@ -36,7 +36,7 @@ A node that is no controller writes what the table gives to "that node" or "that
 | `athena/rules/NAME` | how a rule fares: counts, breaker, what worked | Athena |
 | `athena/keys/RULE/SHA256` | when a rule acted for a key: cooldown and budget | Athena |
 | `athena/windows/RULE/SHA256` | what of correlated events has come for a key | Athena |
-| `assets/reminded/NAME` | for which date, and how near, an asset's end was told | Apollo |
+| `assets/reminded/NAME[/FIELD]` | for which date, and how near, an asset's end was told | Apollo |
 | `assets/told` | up to which catalog changes of assets were told | Apollo |
 | `silences/ID` | what people silenced by hand, until when | Apollo |
 | `intents/KIND/NAME` | what operators ordered outside git: restart, suspend, drain | Apollo |

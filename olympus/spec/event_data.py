@@ -208,11 +208,12 @@ class AssetChanged(EventData):
 
 
 class AssetExpires(EventData):
-    """days_left: until `expires`, below 0 where it is over."""
+    """field: `expires`, or the one that its type names; days_left: until then, below 0 where it is over."""
 
     name: str
     type: str
     owner: str | None = None
+    field: str = "expires"
     expires: str
     days_left: int
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from olympus.kernel.diagnostics import Diagnostic
 from olympus.spec.catalog import Catalog, Ref, Resource
-from olympus.spec.checks import expressions, own, params, references
+from olympus.spec.checks import asset_types, expressions, own, params, references
 from olympus.spec.checks.problem import Problem, Subject, Whole
 from olympus.spec.kinds import KINDS
 from olympus.spec.loader import MAX_BYTES, Path, RawDocument, load_documents
@@ -22,6 +22,8 @@ from olympus.spec.parse import parse_document
 from olympus.spec.tree import SpecTree, spec_files
 
 _CACHED: Final = 50_000
+_GLOBAL: Final = (references.check, params.check, asset_types.check)
+"""What depends on more than the document itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,10 @@ def _of_the_whole(
     for resource, document in sound:
         documents.setdefault(resource.ref, document)
         subject = Subject(resource.kind, resource.name, document.value["spec"])
-        for problem in (*references.check(subject, whole), *params.check(subject, whole)):
+        for problem in (one for each in _GLOBAL for one in each(subject, whole)):
             yield _placed(problem, document)
     for subject, document in broken:
-        for problem in (*references.check(subject, whole), *params.check(subject, whole)):
+        for problem in (one for each in _GLOBAL for one in each(subject, whole)):
             yield _placed(problem, document)
     for ref, problem in references.check_circles(whole):
         yield _placed(problem, documents[ref])

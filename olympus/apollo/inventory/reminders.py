@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -30,13 +31,14 @@ _BEFORE: Final = (1, 7, 30)
 """Days. Whoever comes late is told the nearest alone."""
 
 _OVER: Final = 0
+_EXPIRES: Final = "expires"
 _BATCH: Final = 50
 _LOOK: Final = 600.0
 _RETRY: Final = 1.0
 
 
 class Reminded(Document):
-    """`assets/reminded/NAME`: for which date, and how near it was."""
+    """`assets/reminded/NAME[/FIELD]`: for which date, and how near it was."""
 
     expires: str
     level: int
@@ -44,30 +46,50 @@ class Reminded(Document):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """level: days before, 0: it has expired."""
+    """field: `expires`, or one that its type names; level: days before, 0: it has expired."""
 
     asset: Resource
+    field: str
+    ends: date
     level: int
     days_left: int
 
     @property
+    def key(self) -> str:
+        return _key(self.asset.name, self.field)
+
+    @property
     def reminded(self) -> Reminded:
-        return Reminded(expires=self.asset.spec.expires, level=self.level)
+        return Reminded(expires=self.ends.isoformat(), level=self.level)
 
 
 def due(catalog: Catalog, reminded: Mapping[str, Reminded], today: date) -> list[Due]:
     """What is to be told today and was not yet. Another date begins anew. Pure."""
     found = []
     for asset in catalog.all("Asset"):
-        if asset.spec.expires is None:
-            continue
-        left = (date.fromisoformat(asset.spec.expires) - today).days
-        level = _OVER if left < 0 else next((days for days in _BEFORE if left <= days), None)
-        before = reminded.get(asset.name)
-        known = before is not None and before.expires == asset.spec.expires
-        if level is not None and not (known and before is not None and before.level <= level):
-            found.append(Due(asset, level, left))
+        for field, ends in _dates(catalog, asset):
+            left = (ends - today).days
+            level = _OVER if left < 0 else next((days for days in _BEFORE if left <= days), None)
+            before = reminded.get(_key(asset.name, field))
+            if before is not None and before.expires != ends.isoformat():
+                before = None
+            if level is not None and (before is None or before.level > level):
+                found.append(Due(asset, field, ends, level, left))
     return found
+
+
+def _dates(catalog: Catalog, asset: Resource) -> Iterator[tuple[str, date]]:
+    if asset.spec.expires is not None:
+        yield _EXPIRES, date.fromisoformat(asset.spec.expires)
+    type_ = catalog.get("AssetType", asset.spec.type)
+    for field in type_.spec.reminders if type_ is not None else ():
+        with suppress(ValueError):
+            # What is no date is nobody's reminder; the type's schema may demand one.
+            yield field, date.fromisoformat(str(asset.spec.fields.get(field)))
+
+
+def _key(name: str, field: str) -> str:
+    return name if field == _EXPIRES else f"{name}/{field}"
 
 
 class Reminders:
@@ -121,9 +143,9 @@ class Reminders:
             part = found[start : start + _BATCH]
             ops = [
                 Cas(
-                    keys.ASSETS_REMINDED + one.asset.name,
+                    keys.ASSETS_REMINDED + one.key,
                     one.reminded.to_bytes(),
-                    version.get(one.asset.name, 0),
+                    version.get(one.key, 0),
                 )
                 for one in part
             ]
@@ -135,7 +157,8 @@ class Reminders:
             "name": one.asset.name,
             "type": spec.type,
             "owner": spec.owner,
-            "expires": spec.expires,
+            "field": one.field,
+            "expires": one.ends.isoformat(),
             "daysLeft": one.days_left,
         }
         kind = ASSET_EXPIRED if one.level == _OVER else ASSET_EXPIRING

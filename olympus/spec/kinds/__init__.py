@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from olympus.spec.kinds.access import AccessSpec, SecretSpec, SilenceSpec, WebhookSpec
-from olympus.spec.kinds.asset import AssetSpec
+from olympus.spec.kinds.asset import AssetSpec, AssetTypeSpec
 from olympus.spec.kinds.base import API_VERSION, Spec
 from olympus.spec.kinds.check import CheckSpec
 from olympus.spec.kinds.logwatch import LogWatchSpec
@@ -20,6 +20,7 @@ __all__ = [
     "KINDS",
     "AccessSpec",
     "AssetSpec",
+    "AssetTypeSpec",
     "CheckSpec",
     "LogWatchSpec",
     "NodeSpec",
@@ -47,6 +48,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Webhook": WebhookSpec,
     "Secret": SecretSpec,
     "Asset": AssetSpec,
+    "AssetType": AssetTypeSpec,
     "Silence": SilenceSpec,
     "Window": WindowSpec,
     "Access": AccessSpec,

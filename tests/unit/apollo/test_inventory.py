@@ -243,3 +243,13 @@ async def test_incidents_of_an_asset_are_linked_also_by_its_address(here):
     assert {one["id"] for one in found["incidents"]} == {"one", "two"}
     _, found = await relations(here, "other")
     assert found["incidents"] == []
+
+
+def test_dates_that_a_type_names_are_reminded_of_beside_expires():
+    type_ = resource_of(
+        {"kind": "AssetType", "metadata": {"name": "laptop"}, "spec": {"reminders": ["warranty", "lease"]}}
+    )
+    fields = {"warranty": "2027-01-31", "lease": "soon", "other": "2027-01-31"}
+    catalog = Catalog([type_, asset("a", expires="2027-01-10", fields=fields)])
+    found = due(catalog, {"a": Reminded(expires="2027-01-10", level=7)}, date(2027, 1, 5))
+    assert [(one.key, one.field, one.level) for one in found] == [("a/warranty", "warranty", 30)]
