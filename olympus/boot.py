@@ -21,6 +21,7 @@ from olympus import __version__
 from olympus.answers.apollo import Hindsight, Logs, Repositories, Runs
 from olympus.answers.athena import KnowledgeAnswered, ObservationsAnswered, RemediesAnswered
 from olympus.answers.hephaestus import NotesAnswered
+from olympus.answers.notes import NotesRead
 from olympus.answers.zeus import RulesForeseen, RulesJudged
 from olympus.apollo.http_quart import App
 from olympus.apollo.inventory.reminders import Reminders
@@ -202,9 +203,12 @@ class House:
         means = Means(kv, self.bus, clock, self._specs, self._starts, node, self._noted)
         self._hephaestus = Hephaestus(means, signer)
         self._lines = LinesOfNodes(kv, clock, author)
+        self._notes_read = NotesRead(self._peers)
         hands = Hands(
             RemediesAnswered(kv, self.bus, self._starts),
-            KnowledgeAnswered(kv, clock, self._catalogs, lines=self._lines, client=self._client),
+            KnowledgeAnswered(
+                kv, clock, self._catalogs, lines=self._lines, notes=self._notes_read, client=self._client
+            ),
             ObservationsAnswered(kv, clock, self._specs),
         )
         self._athena = Athena(kv, self.bus, clock, self._catalogs, hands)
@@ -274,7 +278,7 @@ class House:
                     group.create_task(work)
                 if sock is not None and self._source is not None and self._author is not None:
                     home = await claim_home(self._kv, settings.node)
-                    self._noted.home = home
+                    self._noted.home = self._notes_read.home = home
                     if home == settings.node:
                         self._noted.notes = self._notes = Knowledge(settings.state, self._clock)
                         group.create_task(Telling(self._notes, self._kv, self.bus, self._clock).run())

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from olympus.answers.notes import NotesRead
 from olympus.argos.ask import LinesOfNodes
 from olympus.argos.recent import Question as LinesQuestion
 from olympus.athena.model import Looked, RunEnded, StartRun
@@ -73,13 +74,21 @@ class RemediesAnswered:
 class KnowledgeAnswered:
     """By whom a question names. `lines`: asks nodes, through Hermes."""
 
-    def __init__(
-        self, kv: Kv, clock: Clock, catalogs: CatalogStore, *, lines: LinesOfNodes, client: HttpClient
+    def __init__(  # noqa: PLR0913 - the parts that boot wires
+        self,
+        kv: Kv,
+        clock: Clock,
+        catalogs: CatalogStore,
+        *,
+        lines: LinesOfNodes,
+        notes: NotesRead,
+        client: HttpClient,
     ) -> None:
         self._kv = kv
         self._clock = clock
         self._catalogs = catalogs
         self._lines = lines
+        self._notes = notes
         self._client = client
         self._asked: Mapping[str, Callable[[Question], Awaitable[Any]]] = {
             "argos": self._argos,
@@ -103,10 +112,13 @@ class KnowledgeAnswered:
         timeout = question.timeout + timedelta(seconds=1)
         return await self._lines.lines(str(what["node"]), wanted, timeout=timeout)
 
-    async def _apollo(self, question: Question) -> dict[str, Any]:
-        name = question.what.get("asset")
-        if name is None:
-            raise NotFound("notes and their search are not there yet")
+    async def _apollo(self, question: Question) -> Any:
+        what = question.what
+        if what.get("note") is not None:
+            return await self._notes.note(str(what["note"]))
+        if what.get("search") is not None:
+            return await self._notes.search(str(what["search"]))
+        name = what["asset"]
         root = await self._catalogs.root()
         catalog = await self._catalogs.load(root) if root is not None else None
         found = asset_of(catalog, str(name)) if catalog is not None else None

@@ -113,3 +113,39 @@ def test_steps_write_notes_once_and_the_chain_goes_on_from_them(olympus):
     assert (cause["type"], cause["data"]["run"]) == ("olympus.hephaestus.run-started", first["id"])
     assert event["depth"] == cause["depth"] + 1
     assert event["data"]["actor"] == "pipeline log"
+
+
+ASKING = """apiVersion: olympus/v1
+kind: Pipeline
+metadata: {name: say}
+spec:
+  params: {type: object, properties: {text: {type: string}}}
+  steps: [{name: say, emit: {type: said, data: {text: "${{ params.text }}"}}}]
+---
+apiVersion: olympus/v1
+kind: Rule
+metadata: {name: by-the-book}
+spec:
+  on: {event: broke}
+  ask:
+    book: {apollo: {note: "runbooks/${{ event.data.what }}"}, timeout: 5s}
+    more: {apollo: {search: "restrat ${{ event.data.what }}"}, timeout: 5s}
+    none: {apollo: {note: nowhere}, unknown: proceed}
+  when: "contains(answers.book.tags, 'automatic') && length(answers.more) > 0"
+  solve:
+    - {pipeline: say, params: {text: "${{ answers.book.title }}, ${{ answers.more[0].name }}"},
+       verify: {absent: {event: broke}, within: 1s}}
+"""
+
+
+def test_rules_ask_notes_and_their_search(olympus):
+    olympus.push({"specs.yaml": ASKING})
+    text = "---\ntags: [automatic]\n---\n# Restart web\n"
+    assert olympus.ask("PUT", "/api/v1/notes/old", {"markdown": text}).status == 201
+    assert olympus.ask("POST", "/api/v1/notes/old/rename", {"to": "runbooks/web"}).status == 200
+    olympus.post("/api/v1/events", {"type": "broke", "data": {"what": "web"}})
+    (said,) = eventually(lambda: olympus.events("type=said"), what="said")
+    assert said["data"]["text"] == "Restart web, runbooks/web"
+    (incident,) = olympus.get("/api/v1/incidents")["items"]
+    assert "html" not in incident["answers"]["book"]
+    assert "nowhere" in str(incident["unanswered"])

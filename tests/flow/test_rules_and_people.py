@@ -90,7 +90,7 @@ def test_a_remedy_waits_for_a_yes_and_nothing_of_it_runs_after_a_no(ruled):
     (incident,) = until(ruled, "solving")
     assert incident["answers"]["owner"]["owner"] == "team-web"
     assert incident["answers"]["last"] == []
-    assert "not there yet" in incident["unanswered"]["memo"]
+    assert "there is no note" in incident["unanswered"]["memo"]
     assert ruled.events("type=host.isolated") == []
     cli(ruled, "approve", run["id"])
     (resolved,) = until(ruled, "resolved")

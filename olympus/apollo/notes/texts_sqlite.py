@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,10 +68,21 @@ class Texts:
             self._db.execute("DELETE FROM things WHERE id = ?", row)
 
     def search(self, asked: str) -> Iterator[Found]:
-        """The best first; what has all words, the last letters of which may be missing."""
-        parts = [self._part(word) for word in list(words_of(asked))[:_MAX_WORDS]]
-        if not parts or "" in parts:
+        """The best first; what has all words, the last letters of which may be missing. Where nothing has: mistyped."""
+        words = list(words_of(asked))[:_MAX_WORDS]
+        parts = [self._part(word) for word in words]
+        if not parts:
             return
+        if "" in parts or not self._any_has(parts):
+            parts = [self._part(word, widely=True) for word in words]
+        if "" not in parts:
+            yield from self._having(parts)
+
+    def _any_has(self, parts: Sequence[str]) -> bool:
+        row = self._db.execute("SELECT 1 FROM texts WHERE texts MATCH ? LIMIT 1", (" AND ".join(parts),))
+        return row.fetchone() is not None
+
+    def _having(self, parts: Sequence[str]) -> Iterator[Found]:
         rows = self._db.execute(
             "SELECT kind, things.name, things.title, snippet(texts, 3, '', '', ' … ', 16) FROM texts "
             "JOIN things ON things.id = texts.rowid WHERE texts MATCH ? "
@@ -81,16 +92,17 @@ class Texts:
         for kind, name, title, snippet in rows:
             yield Found(kind, name, title, " ".join(snippet.split()))
 
-    def _part(self, word: str) -> str:
-        """The expression of FTS5 for one word; nothing where no word is near."""
+    def _part(self, word: str, *, widely: bool = False) -> str:
+        """The expression of FTS5 for one word; nothing where no word is near. widely: also what is near to it."""
         # The greatest character that can follow.
         begun = self._db.execute(
             "SELECT 1 FROM terms WHERE term >= ? AND term < ? LIMIT 1", (word, word + "\U0010ffff")
         ).fetchone()
-        if begun is not None:
+        if begun is not None and not widely:
             return f'"{word}"*'
-        near = self._near(word)
-        return f"({_any(near)})" if near else ""
+        known = [f'"{word}"*'] if begun is not None else []
+        near = [*known, *(f'"{one}"' for one in self._near(word))]
+        return f"({' OR '.join(near)})" if near else ""
 
     def _near(self, word: str) -> list[str]:
         if not 3 <= len(word) <= _MAX_WORD:

@@ -64,6 +64,11 @@ async def test_a_misspelt_word_finds_what_was_meant(filled, asked):
     assert await names(filled, asked)
 
 
+async def test_a_word_that_is_mistyped_elsewhere_too_finds_what_was_meant(filled):
+    await filled.declare(("Asset", "odd", {"type": "laptop", "fields": {"note": "restrat"}}))
+    assert await names(filled, "restrat database") == {("note", "runbooks/restart")}
+
+
 async def test_what_is_not_there_is_not_found_and_nothing_in_a_query_is_syntax(filled):
     for asked in (
         "nothinglikethis",
