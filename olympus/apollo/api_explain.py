@@ -17,8 +17,9 @@ from olympus.kernel.errors import NotFound
 from olympus.kernel.events import MAX_DEPTH, Event
 from olympus.records.run import Run
 from olympus.records.status import shown
-from olympus.records.story import Story, story_of_run, story_of_schedule, story_of_service
+from olympus.records.story import Story, story_of_note, story_of_run, story_of_schedule, story_of_service
 from olympus.spec.catalog import Resource
+from olympus.spec.event_data import NOTE_CHANGED
 
 _LATELY: Final = timedelta(days=7)
 _LOOKED_AT: Final = 1_000
@@ -34,16 +35,21 @@ _OF_SCHEDULES: Final = (
 
 
 class Explain:
-    """`?event=ID[&rule=NAME]`, `?run=ID`, `?service=NAME`, `?schedule=NAME`."""
+    """`?event=ID[&rule=NAME]`, `?run=ID`, `?service=NAME`, `?schedule=NAME`, `?note=PATH`."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
     async def explain(self, request: Request) -> Response:
-        asked = {"run": self._run, "service": self._service, "schedule": self._schedule}
+        asked = {
+            "run": self._run,
+            "service": self._service,
+            "schedule": self._schedule,
+            "note": self._note,
+        }
         given = [name for name in ("event", *asked) if request.query.get(name)]
         if len(given) != 1:
-            raise Problem(400, "name one of event=ID, run=ID, service=NAME and schedule=NAME")
+            raise Problem(400, "name one of event=ID, run=ID, service=NAME, schedule=NAME and note=PATH")
         [kind] = given
         sight = await sight_of(self._around.catalogs, request.by)
         if kind == "event":
@@ -78,6 +84,37 @@ class Explain:
             )
         chain = sorted(filter(sight.sees_event, chain), key=lambda event: event.time)
         return story_of_run(run, chain)
+
+    async def _note(self, path: str, sight: Sight) -> Story:
+        """What led to its last change, and what that led to."""
+        if not sight.caller.may_note("viewer", path):
+            raise NotFound(f"there is no note '{path}'")
+        changes = await self._lately((NOTE_CHANGED,), lambda data: data.get("path") == path)
+        if not changes:
+            raise NotFound(f"note '{path}' was not changed in the last {_LATELY.days} days")
+        last = changes[-1]
+        chain = await self._causes(last.id)
+        # What ran beside it, on the same way here, is told too.
+        chain += await self._effects([one for one in chain if one.type != NOTE_CHANGED or one is chain[-1]])
+        chain = sorted(filter(sight.sees_event, chain), key=lambda event: event.time)
+        return story_of_note(path, last, chain)
+
+    async def _effects(self, causes: Sequence[Event]) -> list[Event]:
+        """What those events led to, by whatever way, oldest first."""
+        known = {one.id for one in causes}
+        found: list[Event] = []
+        after: str | None = None
+        for _ in range(_TOLD):
+            page, after = await self._around.bus.history(
+                since=min(one.time for one in causes), newest_first=False, limit=_LOOKED_AT, after=after
+            )
+            for event in page:
+                if event.cause in known and event.id not in known:
+                    known.add(event.id)
+                    found.append(event)
+            if after is None:
+                break
+        return found
 
     async def _causes(self, event_id: str | None) -> list[Event]:
         """An event and those before it, oldest first."""

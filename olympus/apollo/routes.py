@@ -392,7 +392,7 @@ def table(
             "viewer",
             "Why something is as it is",
             Explain(around).explain,
-            query=("event", "rule", "run", "service", "schedule"),
+            query=("event", "rule", "run", "service", "schedule", "note"),
             part=True,
         ),
         Route("POST", f"{API}/eval", "viewer", "An expression on an event", admin.evaluate, _EVALUATE),

@@ -14,10 +14,12 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "explain", help="why something is as it is: causes and conditions in words"
     )
-    kinds = ["event", "service", "schedule", "run"]
+    kinds = ["event", "service", "schedule", "run", "note"]
     parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
     parser.add_argument(
-        "name", metavar="NAME", help="the service's or schedule's name, the event's or run's id"
+        "name",
+        metavar="NAME",
+        help="the service's or schedule's name, the event's or run's id, the note's path",
     )
     parser.add_argument("rule", metavar="RULE", nargs="?", help="of an event: only what this rule made of it")
     add_output(parser)
@@ -40,7 +42,7 @@ def _tell(story: dict[str, Any]) -> None:
     for line in story["says"]:
         print(visible(line))
     if story["chain"]:
-        print("\nwhat led to it:")
+        print("\nwhat led to it:" if story["kind"] != "note" else "\nwhat led to it, and what came of it:")
     for one in story["chain"]:
         print(f"  {one['at']}  {visible(one['says'])}")
 

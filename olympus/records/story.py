@@ -59,6 +59,11 @@ def story_of_run(run: Run, chain: Sequence[Event]) -> Story:
     return Story("run", run.id, tuple(says), tuple(chain))
 
 
+def story_of_note(path: str, change: Event, chain: Sequence[Event]) -> Story:
+    """change: the last one; chain: the events that led to it, itself, and those that it led to."""
+    return Story("note", path, (f"{sentence_of(change)} at {rfc3339(change.time)}",), tuple(chain))
+
+
 def _step(step: StepRun) -> str | None:
     where = f"step '{step.name}' on {step.target}"
     if step.state == "waiting" and step.role:
@@ -213,6 +218,9 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     ),
     "olympus.hephaestus.overdue": lambda d: (
         f"pipeline '{d['pipeline']}' of schedule '{d['schedule']}' did not succeed within {d['within']}"
+    ),
+    "olympus.apollo.note-changed": lambda d: (
+        f"note '{d['path']}' was {d.get('change') or 'edited'} by {d['actor']}"
     ),
     "olympus.apollo.webhook-received": lambda d: f"webhook '{d['name']}' was called",
     "olympus.athena.incident-opened": lambda d: f"{_incident(d)} was opened",

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from olympus.testing.cluster import eventually
+from tests.flow.support import cli, example
 
 CHANGED = "type=olympus.apollo.note-changed&order=asc&limit=1000"
 
 
-def git(*words: object, cwd: Path) -> str:
+def git(*words: object, cwd: Path, check: bool = True) -> str | None:
+    """What it printed; None where it failed."""
     who = ("-c", "user.name=Cleo", "-c", "user.email=cleo@example.org")
     done = subprocess.run(
-        ["git", *who, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=True
+        ["git", *who, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=check
     )
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def told(olympus) -> list[tuple[str, str, str]]:
@@ -79,6 +81,62 @@ def test_every_controller_answers_for_the_notes_that_one_has(make_olympus, fresh
     # The second one leads by now.
     assert second.run("log", {"text": "elsewhere"})["state"] == "succeeded"
     assert second.get("/api/v1/notes/incidents/today")["author"] == "pipeline log"
+
+
+def test_document_changed(olympus, folder, tmp_path):
+    """examples/document-changed, as its README says."""
+    folder.chmod(0o777)
+    files = {
+        name: text.replace("/tmp/olympus-news", str(folder))
+        for name, text in example("document-changed").items()
+    }
+    olympus.push(files)
+    clone = tmp_path / "notes"
+    git("clone", "-q", olympus.state / "notes.git", clone, cwd=tmp_path)
+
+    def push(text: str) -> None:
+        (clone / "runbooks").mkdir(exist_ok=True)
+        (clone / "runbooks/shop.md").write_text(text)
+        git("add", ".", cwd=clone)
+        git("commit", "-qm", text, cwd=clone)
+        # The pipeline's own note may come in between.
+        while git("push", "-q", "origin", "HEAD:main", cwd=clone, check=False) is None:
+            git("pull", "-q", "--no-rebase", "--no-edit", "origin", "main", cwd=clone)
+
+    def news(who: str) -> list[str]:
+        file = folder / who
+        return file.read_text().splitlines() if file.exists() else []
+
+    for number in range(3):
+        push(f"# {number}")
+        eventually(lambda: len(news("ben")) == number + 1, what=f"news {number}")  # noqa: B023 - asked at once
+    said = ["runbooks/shop was created by Cleo", *["runbooks/shop was edited by Cleo"] * 2]
+    assert news("ann") == news("ben") == said
+    # While nobody listens, and once.
+    olympus.kill()
+    push("# 3")
+    olympus.start()
+    eventually(lambda: len(news("ann")) == 4, what="told after the restart")
+    olympus.kill()
+    olympus.start()
+    log = eventually(
+        lambda: found if (found := olympus.get("/api/v1/notes/news"))["markdown"].count("\n") == 4 else None,
+        what="the news are a note",
+    )
+    assert news("ann") == news("ben") == [*said, said[-1]]
+    assert log["links"] == [{"target": "runbooks/shop", "path": "runbooks/shop"}]
+    assert olympus.get("/api/v1/notes/runbooks/shop")["backlinks"] == ["news"]
+    way = [
+        "note 'runbooks/shop' was edited by Cleo",
+        "of pipeline 'tell-subscribers' started",
+        "step 'tell' of run",
+        "note 'news' was edited by pipeline tell-subscribers",
+    ]
+    for end in ("runbooks/shop", "news"):
+        found = cli(olympus, "explain", "note", end)
+        assert [line for line in way if line in found] == way, found
+    runs = olympus.get("/api/v1/runs?pipeline=tell-subscribers")["items"]
+    assert len(runs) == 4
 
 
 NOTING = """apiVersion: olympus/v1
