@@ -22,6 +22,7 @@ from olympus.apollo.api_resources import PLURALS, Resources
 from olympus.apollo.api_runs import RunHandlers
 from olympus.apollo.api_search import Search
 from olympus.apollo.api_silences import Silences
+from olympus.apollo.api_specs import CHANGE, Specs
 from olympus.apollo.api_unmatched import UnmatchedLines
 from olympus.apollo.api_users import SessionHandlers, UserHandlers
 from olympus.apollo.audit import Audit
@@ -383,6 +384,7 @@ def table(
             partial(replay, around),
             _REPLAY,
         ),
+        Route("POST", f"{API}/specs", "admin", "Plan or commit specs", Specs(around).change, CHANGE),
         Route("POST", f"{API}/sync", "admin", "Apply main again", admin.sync),
         Route("POST", f"{API}/rollback", "admin", "Apply an earlier commit", admin.rollback, _REF),
         Route("GET", f"{API}/status", "viewer", "What runs, and what is wrong", admin.status, part=True),

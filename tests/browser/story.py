@@ -193,5 +193,6 @@ def told(olympus: OlympusProcess) -> tuple[str, ...]:
         *("/logwatches", "/logwatches/auth", "/assets", "/assets/core-switch"),
         *("/notes", "/notes/runbooks/disk-full", "/note-edit/runbooks/disk-full"),
         "/note-history/runbooks/disk-full",
+        "/spec-edit/Service/shop-api",
         *("/events", f"/events/{event}", "/sync", "/audit", "/settings"),
     )

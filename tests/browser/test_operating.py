@@ -152,3 +152,28 @@ def test_very_long_output_is_a_window_with_a_link_to_each_line(olympus, browser)
     browser.sees("<img src=x onerror=alert(1)>", "\\u0007")
     red = browser.driver.find_element(By.CSS_SELECTOR, "#output .a31")
     assert red.text == "<img src=x onerror=alert(1)>"
+
+
+def test_a_spec_is_edited_planned_and_committed_and_a_wrong_one_is_refused_with_its_line(olympus, browser):
+    olympus.push({"shop.yaml": SPECS})
+    browser.open("/services/shop-api")
+    browser.click("Edit")
+    field = browser.driver.find_element(By.ID, "spec-text")
+    right = field.get_attribute("value")
+    put = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+    browser.driver.execute_script(put, field, right.replace("labels: {team: shop}", "labls: {team: shop}", 1))
+    browser.click("Plan")
+    browser.sees("shop.yaml:14:", "did you mean 'labels'?")
+    assert browser.driver.find_element(By.ID, "spec-commit").get_attribute("disabled")
+    browser.driver.execute_script(put, field, right.replace("sleep 2", "sleep 3", 1))
+    browser.click("Plan")
+    browser.sees("It may be committed.", "sleep 3", "restart")
+    browser.driver.find_element(By.ID, "spec-why").send_keys("Rest longer")
+    browser.click("Commit")
+    browser.sees("Instances")
+    assert "sleep 3" in str(olympus.get("/api/v1/services/shop-api")["spec"])
+    browser.open("/sync")
+    browser.sees("Rest longer")
+    browser.read_logs()
+    # A refusal is an answer, which Chromium calls an error.
+    browser.complaints = [one for one in browser.complaints if "/api/v1/specs" not in one]

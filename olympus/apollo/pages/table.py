@@ -16,6 +16,7 @@ from olympus.apollo.pages import view_forms, view_graph, view_incidents, view_li
 from olympus.apollo.pages.from_api import asked_here
 from olympus.apollo.pages.page import Asked, Page, Values
 from olympus.apollo.pages.page_notes import NOTES
+from olympus.apollo.pages.page_specs import SPECS
 from olympus.apollo.pages.reader import PLURAL, Item
 from olympus.apollo.pages.view_words import fitting, indented
 from olympus.kernel.clock import parse_rfc3339, rfc3339
@@ -309,6 +310,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *(page for row in _LISTED for page in _of(*row)),
     *(page for kind in PLURAL if kind not in _WORDS for page in _of(kind, "", "")),
     *NOTES,
+    *SPECS,
     Page("/events", "events.html", events, part=True, nav="Events", key="e", gap=True),
     Page("/events/{id}", "event.html", event, part=True),
     Page("/sync", "sync.html", sync, _PUSH, nav="Sync", key="y"),

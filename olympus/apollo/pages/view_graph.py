@@ -23,7 +23,7 @@ def picture(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any
     middle, radius = (_WIDTH / 2, height / 2), (_WIDTH / 2 - 95, height / 2 - 28)
     places: dict[tuple[Any, Any], tuple[float, float]] = {_key(shown[0]): middle}
     for number, one in enumerate(shown[1:]):
-        angle = 2 * math.pi * number / (len(shown) - 1) - math.pi / 2
+        angle = 2 * math.pi * number / (len(shown) - 1)
         places[_key(one)] = (
             middle[0] + radius[0] * math.cos(angle),
             middle[1] + radius[1] * math.sin(angle),
