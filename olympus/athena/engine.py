@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from datetime import datetime
+from typing import Any
 
 from olympus.athena import budgets, core, windows
 from olympus.athena.correlate import standing
@@ -24,27 +24,19 @@ from olympus.athena.model import (
     Joined,
     Resumed,
     Spent,
+    Timer,
     Triggered,
     Worked,
     World,
 )
+from olympus.athena.open_windows import OpenWindows
 from olympus.athena.rules import Rule, roots_of, rule_of
 from olympus.athena.standing import Standing
-from olympus.athena.windows import Window
-from olympus.kernel.clock import rfc3339
 from olympus.kernel.events import MAX_DEPTH, Event
 from olympus.kernel.ids import derived_id
 from olympus.kernel.timers import Timers
 from olympus.records.incident import CLOSED, Incident, KeyRecord, Outcome, RuleRecord
 from olympus.spec.expression import Clause
-
-MISSED: Final = "olympus.athena.missed"
-"""The event of a rule whose `absent` found that nothing came."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Timer: TypeAlias = tuple[str, str, str]
-"""(incident, ID, ""), (window, RULE, KEY), (key, RULE, KEY)."""
 
 
 @dataclass(slots=True)
@@ -85,9 +77,9 @@ class Engine:
         self._of_key: dict[tuple[str, str], str] = {}
         self._of_run: dict[str, str] = {}
         self._keys: dict[tuple[str, str], KeyRecord] = {}
-        self._windows: dict[str, dict[str, Window]] = {}
         self._standing = Standing(self.records, self._keys, self.live)
         self._timers: Timers[Timer] = Timers()
+        self._windows = OpenWindows(self._timers)
         self._changes = Changes()
         self._doing: list[Doing] = []
 
@@ -103,13 +95,13 @@ class Engine:
         for name in changed | gone:
             old, new = before.get(name), self.rules.get(name)
             if old is not None and _shape(old) != _shape(new):
-                self._forget_windows(name)
+                self._windows.forget(name)
         for name in gone:
             self.records.pop(name, None)
         for name in sorted(changed):
             rule = self.rules[name]
             if rule.correlator is not None and not rule.correlator.by:
-                self._window(rule, "", windows.Watched(), now)
+                self._look_at_window(rule, "", windows.Watched(), now)
 
     def take_world(self, world: World) -> None:
         self._world = world
@@ -130,15 +122,8 @@ class Engine:
 
     def load_window(self, rule: Rule, key: str, raw: Mapping[str, Any], now: datetime) -> None:
         """After `take_rules`."""
-        if rule.correlator is None:
-            return
-        shape = rule.correlator.shape
-        window = windows.window_from_json(raw, shape)
-        if window is None:
-            self._changes.windows[rule.name, key] = None
-            return
-        self._windows.setdefault(rule.name, {})[key] = window
-        self._window(rule, key, windows.Due(), now)
+        if self._windows.load(rule, key, raw):
+            self._look_at_window(rule, key, windows.Due(), now)
 
     def resume(self, now: datetime) -> None:
         """Begin anew what may have been lost with the leader before."""
@@ -191,7 +176,7 @@ class Engine:
             if kind == "incident":
                 self._incident_due(name, now)
             elif kind == "window" and name in self.rules:
-                self._window(self.rules[name], key, windows.Due(), now)
+                self._look_at_window(self.rules[name], key, windows.Due(), now)
             elif kind == "key":
                 self._keys.pop((name, key), None)
                 self._changes.keys[name, key] = None
@@ -207,11 +192,7 @@ class Engine:
 
     def take_changes(self) -> Changes:
         changes, self._changes = self._changes, Changes()
-        for rule, key in changes.windows:
-            window = self._windows.get(rule, {}).get(key)
-            correlator = self.rules[rule].correlator if rule in self.rules else None
-            if window is not None and correlator is not None:
-                changes.windows[rule, key] = windows.window_to_json(window, correlator.shape)
+        changes.windows = self._windows.take_changes(self.rules)
         return changes
 
     def take_incidents(self) -> Mapping[str, Incident]:
@@ -235,44 +216,16 @@ class Engine:
             return []
         if event.depth > MAX_DEPTH:
             return [self._came(rule, "limited", (_too_deep(event),), part.key)]
-        made, done = self._window(rule, part.key, windows.Came(part.mark), now)
-        if not done:
+        made, triggers = self._windows.decide(rule, part.key, windows.Came(part.mark), now)
+        if not triggers:
             clauses = standing(correlator, part, made) if self.explains else ()
             return [Came(rule.name, "false", clauses, part.key)]
-        return done
+        return [self._triggered(rule, *one, part.key, now) for one in triggers]
 
-    def _window(
-        self, rule: Rule, key: str, fact: windows.WindowFact, now: datetime
-    ) -> tuple[windows.Made, list[Came]]:
-        correlator = rule.correlator
-        if correlator is None:
-            raise ValueError(f"rule '{rule.name}' does not correlate")
-        known = self._windows.setdefault(rule.name, {})
-        made = windows.decide(known.get(key), fact, correlator.shape, now)
-        if made.state is not known.get(key):
-            self._changes.windows[rule.name, key] = None
-        if made.state is None:
-            known.pop(key, None)
-        else:
-            known[key] = made.state
-        for old in windows.oldest(known):
-            known.pop(old)
-            self._changes.windows[rule.name, old] = None
-            self._timers.cancel(("window", rule.name, old))
-        done: list[Came] = []
-        for effect in made.effects:
-            if isinstance(effect, windows.WakeAt):
-                self._timers.set(("window", rule.name, key), effect.when)
-            elif isinstance(effect, windows.Complete):
-                event = _trigger(rule, key, effect)
-                ids = tuple(mark.id for mark in effect.marks) or (event.id,)
-                done.append(self._triggered(rule, event, ids, key, now))
-        return made, done
-
-    def _forget_windows(self, name: str) -> None:
-        for key in self._windows.pop(name, {}):
-            self._changes.windows[name, key] = None
-            self._timers.cancel(("window", name, key))
+    def _look_at_window(self, rule: Rule, key: str, fact: windows.WindowFact, now: datetime) -> None:
+        """Time has passed, or it is begun."""
+        for one in self._windows.decide(rule, key, fact, now)[1]:
+            self._triggered(rule, *one, key, now)
 
     # ── from events to incidents ──
 
@@ -440,23 +393,3 @@ def _outcome(clauses: Iterable[Clause]) -> Outcome:
 
 def _too_deep(event: Event) -> Clause:
     return Clause("depth", "false", f"{event.depth} events have caused each other, {MAX_DEPTH} are allowed")
-
-
-def _trigger(rule: Rule, key: str, done: windows.Complete) -> Event:
-    """The event that made it complete; of what stayed away all along, one that says so."""
-    last = done.marks[-1].body if done.marks else None
-    if last is not None and not (rule.correlator is not None and rule.correlator.shape.form == "absent"):
-        return Event.from_json(last)
-    at = _EPOCH + timedelta(microseconds=done.at)
-    before = Event.from_json(last) if last is not None else None
-    data: dict[str, Any] = {"rule": rule.name, "key": key, "since": rfc3339(at)}
-    return Event(
-        id=derived_id(done.at // 1000, f"{rule.name}/{key}/missed"),
-        type=MISSED,
-        source="olympus/athena",
-        time=at,
-        data={**(before.data if before else {}), **data} if before else data,
-        node=before.node if before else None,
-        cause=before.id if before else None,
-        depth=before.depth + 1 if before else 0,
-    )

@@ -217,6 +217,10 @@ Effect: TypeAlias = Ask | StartRun | Watch | Look | Tell | Worked | Spent
 Made: TypeAlias = Decision[Incident | None, Effect]
 
 
+Timer: TypeAlias = tuple[str, str, str]
+"""(incident, ID, ""), (window, RULE, KEY), (key, RULE, KEY)."""
+
+
 # ── what an event came to ──
 
 

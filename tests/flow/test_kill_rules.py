@@ -102,7 +102,7 @@ def test_no_incident_is_lost_and_no_remedy_is_started_twice(make_olympus, hermes
         time.sleep(rng.uniform(0.0, 0.7))
         olympus.kill()
         emitting.join()
-        olympus.start(within=60)
+        start_again(olympus)
     emitting = Emitting(olympus, wanted, told)
     emitting.start()
     emitting.join()
@@ -130,6 +130,20 @@ def test_no_incident_is_lost_and_no_remedy_is_started_twice(make_olympus, hermes
     assert set(done.values()) <= {1}
     assert done.keys() | unknown == set(names)
     print(f"{KILLS} kills, {len(wanted)} events, {len(incidents)} incidents, {len(unknown)} runs unknown")
+
+
+def start_again(olympus: OlympusProcess) -> None:
+    """As a supervisor does: Consul keeps the calls of who was killed for a while, and they count against its limit."""
+    for _ in range(20):
+        try:
+            olympus.start(within=60)
+        except AssertionError as error:
+            if "too many concurrent connections" not in str(error):
+                raise
+            time.sleep(1)
+        else:
+            return
+    raise AssertionError("Consul takes no connection any more")
 
 
 def until_over(olympus: OlympusProcess, names: list[str]) -> None:
