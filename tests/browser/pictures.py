@@ -55,7 +55,7 @@ def _name(path: str) -> str:
 
 
 def _shoot(browser: Browser, file: Path) -> None:
-    shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 60})
+    shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 42})
     file.write_bytes(base64.b64decode(shot["data"]))
 
 
