@@ -9,6 +9,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from html import escape
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlsplit
@@ -71,7 +72,7 @@ def html_of(body: str, folder: str, resolve: Resolve) -> str:
 
 def links_of(body: str) -> tuple[str, ...]:
     """What `[[…]]` names outside code, each once, in order."""
-    return tuple(dict.fromkeys(_targets(_parser().parse(body, {}))))
+    return tuple(dict.fromkeys(_targets(_parser().parse(body, {})))) if "[[" in body else ()
 
 
 def _targets(tokens: list[Token]) -> Iterator[str]:
@@ -92,6 +93,7 @@ def _visible(text: str) -> str:
     )
 
 
+@lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     made.inline.ruler.before("link", "note_link", _note_link)

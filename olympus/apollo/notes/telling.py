@@ -53,6 +53,8 @@ class Telling:
         self._kv = kv
         self._bus = bus
         self._clock = clock
+        # What is being told: a large push is looked up once, and told in parts.
+        self._news: tuple[tuple[str, str], Sequence[Changed]] | None = None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -89,7 +91,7 @@ class Telling:
         toward = told.toward or head
         if toward == told.revision or not toward:
             return False
-        changes = await self._knowledge.ask(lambda notes: _news(notes, told.revision, toward))
+        changes = await self._changes(told.revision, toward)
         part = changes[told.done : told.done + _BATCH]
         events = [await self._event(one, diff=len(changes) <= _MANY) for one in part]
         done = told.done + len(part)
@@ -101,6 +103,12 @@ class Telling:
         except TransactionConflict:
             log.info("notes_told_by_another")
         return True
+
+    async def _changes(self, old: str, new: str) -> Sequence[Changed]:
+        if self._news is None or self._news[0] != (old, new):
+            found = await self._knowledge.ask(lambda notes: _news(notes, old, new))
+            self._news = (old, new), found
+        return self._news[1]
 
     async def _event(self, change: Changed, *, diff: bool) -> Event:
         path = change.file.removesuffix(SUFFIX)

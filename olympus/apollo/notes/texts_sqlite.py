@@ -42,6 +42,8 @@ class Texts:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        # Whether words may have come that are not among `words` yet.
+        self._stale = True
 
     def marks(self, kind: str) -> dict[str, str]:
         """What was last put under each name of a kind, as a mark of it."""
@@ -56,10 +58,7 @@ class Texts:
         )
         row = (made.lastrowid, found.title, tags, found.name, found.snippet)
         self._db.execute("INSERT INTO texts (rowid, title, tags, name, body) VALUES (?, ?, ?, ?, ?)", row)
-        for word in {one for text in row[1:] for one in words_of(str(text)) if 3 <= len(one) <= _MAX_WORD}:
-            new = self._db.execute("INSERT OR IGNORE INTO words (word) VALUES (?)", (word,))
-            if new.rowcount:
-                self._db.execute("INSERT INTO grams (rowid, word) VALUES (?, ?)", (new.lastrowid, word))
+        self._stale = True
 
     def drop(self, kind: str, name: str) -> None:
         row = self._db.execute("SELECT id FROM things WHERE kind = ? AND name = ?", (kind, name)).fetchone()
@@ -104,9 +103,25 @@ class Texts:
         near = [*known, *(f'"{one}"' for one in self._near(word))]
         return f"({' OR '.join(near)})" if near else ""
 
+    def _learn(self) -> None:
+        """All words that there are, to be found by their trigrams: when somebody mistypes one, not at each save."""
+        if not self._stale:
+            return
+        with self._db:
+            (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM words").fetchone()
+            self._db.execute(
+                "INSERT OR IGNORE INTO words (word) SELECT term FROM terms WHERE length(term) BETWEEN 3 AND ?",
+                (_MAX_WORD,),
+            )
+            self._db.execute(
+                "INSERT INTO grams (rowid, word) SELECT id, word FROM words WHERE id > ?", (last,)
+            )
+        self._stale = False
+
     def _near(self, word: str) -> list[str]:
         if not 3 <= len(word) <= _MAX_WORD:
             return []
+        self._learn()
         grams = {word[at : at + 3] for at in range(len(word) - 2)} | _swapped(word)
         rows = self._db.execute(
             "SELECT word FROM grams WHERE grams MATCH ? ORDER BY rank LIMIT ?",
