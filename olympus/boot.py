@@ -31,6 +31,7 @@ from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.notes.telling import Telling
 from olympus.apollo.peers import Peers
 from olympus.apollo.ports import Surroundings
+from olympus.apollo.provider_joserfc import Client, Provider
 from olympus.apollo.server_hypercorn import listen, serve
 from olympus.apollo.tokens import Tokens
 from olympus.argos.ask import Answering, LinesOfNodes
@@ -356,6 +357,7 @@ class House:
             ready=self._waits_for,
             origins=_origins(settings),
             version=__version__,
+            provider=self._provider(),
         )
         app = App(around, self._tokens).build()
         tls = (settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
@@ -364,6 +366,14 @@ class House:
             await stopped.wait()
 
         await serve(app, sock, stop=until, tls=tls)
+
+    def _provider(self) -> Provider | None:
+        said = self._settings.sign_on
+        if said is None:
+            return None
+        client = Client(said.issuer, said.client, said.secret, said.groups)
+        client.check()
+        return Provider(client, self._client, self._clock)
 
     def _waits_for(self) -> Sequence[str]:
         """What `/readyz` says no with."""

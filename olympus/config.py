@@ -59,6 +59,16 @@ class HermesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SignOnSettings:
+    """A provider of OpenID Connect, and what it knows us as."""
+
+    issuer: str
+    client: str
+    secret: str
+    groups: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that `olympus up` was told."""
 
@@ -71,6 +81,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     gods: frozenset[str] = frozenset(GODS)
+    sign_on: SignOnSettings | None = None
 
     @property
     def controls(self) -> bool:
@@ -135,7 +146,26 @@ def settings(args: Namespace, environ: Mapping[str, str] | None = None) -> Setti
         tls_cert=cert,
         tls_key=key,
         gods=_gods(args.gods),
+        sign_on=_sign_on(args),
     )
+
+
+def _sign_on(args: Namespace) -> SignOnSettings | None:
+    """Of `--oidc`, `--oidc-client`, `--oidc-secret-file` and `--oidc-groups`."""
+    given = (args.oidc, args.oidc_client, args.oidc_secret_file)
+    if not any(given):
+        return None
+    if not all(given):
+        raise Invalid("--oidc, --oidc-client and --oidc-secret-file go together: give all three")
+    secret = _secret("--oidc-secret-file", Path(args.oidc_secret_file).expanduser())
+    return SignOnSettings(args.oidc, args.oidc_client, secret, args.oidc_groups)
+
+
+def _secret(flag: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise Invalid(f"{flag} {file}: {error.strerror}") from error
 
 
 def client_settings(args: Namespace, environ: Mapping[str, str] | None = None) -> ClientSettings:
@@ -199,10 +229,7 @@ def hermes_settings(args: Namespace) -> HermesSettings:
         raise Invalid(f"--hermes {where!r}: write 'embedded' or consul://127.0.0.1:8500")
     token = None
     if token_file:
-        try:
-            token = token_file.read_text().strip()
-        except OSError as error:
-            raise Invalid(f"--hermes-token-file {token_file}: {error.strerror}") from error
+        token = _secret("--hermes-token-file", token_file)
     return HermesSettings(
         consul=parse_address(match["address"]), tls=bool(match["tls"] or ca), token=token, ca=ca
     )

@@ -48,6 +48,9 @@ _PASSED_BACK: Final = (
     "location",
     "retry-after",
 )
+_FROM_OTHERS: Final = ("/", "/login/callback")
+"""Where pages of other sites may lead to."""
+
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -322,7 +325,10 @@ class App:
         origin = quart_request.headers.get("Origin")
         if origin is not None and origin not in self._around.origins:
             return problems.answer(Problem(403, "requests from pages of other sites are refused"))
-        if quart_request.headers.get("Sec-Fetch-Site") == "cross-site" and quart_request.path != "/":
+        if (
+            quart_request.headers.get("Sec-Fetch-Site") == "cross-site"
+            and quart_request.path not in _FROM_OTHERS
+        ):
             return problems.answer(Problem(403, "requests from pages of other sites are refused"))
         return None
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from olympus.apollo.notes.service import Knowledge
 from olympus.apollo.peers import Peers
+from olympus.apollo.provider_joserfc import Provider
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
 from olympus.kernel.clock import Clock
@@ -140,6 +141,7 @@ class Surroundings:
 
     unmatched: shapes `{line, count}` of a node's last lines that a LogWatch does not match: node, watch, at most
     upcoming: the next firings of a schedule, by name and number
+    provider: of single sign-on, where there is one
     notes:    None where another node, `notes_home`, has them
     ready:    why this host is not ready yet; nothing: it is
     """
@@ -163,3 +165,4 @@ class Surroundings:
     ready: Callable[[], Sequence[str]]
     origins: frozenset[str]
     version: str
+    provider: Provider | None = None

@@ -21,6 +21,9 @@ from olympus.kernel.errors import NotFound
 COOKIE: Final = "olympus_session"
 _LIFETIME: Final = timedelta(hours=12)
 _USER: Final = "user/"
+SINGLE_SIGN_ON: Final = "sso/"
+"""Before the subject of whom a provider let in."""
+
 _SWEPT: Final = 20
 
 
@@ -35,7 +38,7 @@ class Session:
 class Sessions:
     """Begun with a token or a password; over when it is revoked, after twelve hours, or at a logout.
 
-    `sessions/ID`: {who, name, at, until, address, agent}; ID is the hash of the cookie, which nobody else has.
+    `sessions/ID`: {who, name, at, until, address, agent, groups}; ID is the hash of the cookie, which nobody else has.
     """
 
     def __init__(self, kv: Kv, clock: Clock, tokens: Tokens, users: Users) -> None:
@@ -54,6 +57,7 @@ class Sessions:
             "until": rfc3339(now + _LIFETIME),
             "address": address,
             "agent": agent[:200],
+            "groups": list(caller.groups),
         }
         over = [one["id"] for one in await self.all() if parse_rfc3339(one["until"]) <= now]
         swept: list[Op] = [Delete(keys.SESSIONS + one) for one in over[:_SWEPT]]
@@ -75,6 +79,9 @@ class Sessions:
         who = str(record["who"])
         if who.startswith(_USER):
             return await self._users.by_name(who.removeprefix(_USER), record["at"])
+        if who.startswith(SINGLE_SIGN_ON):
+            # What the provider said when he came in.
+            return Caller(who, record["name"], None, tuple(record["groups"]))
         return await self._tokens.by_id(who)
 
     async def end(self, value: str) -> None:

@@ -25,6 +25,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--repo", metavar="URL", help="take specs from this git repository, not from pushes here"
     )
+    parser.add_argument("--oidc", metavar="ISSUER", help="single sign-on by this provider of OpenID Connect")
+    parser.add_argument("--oidc-client", metavar="ID", help="what it knows Olympus as")
+    parser.add_argument("--oidc-secret-file", metavar="F", help="where the secret of that is")
+    parser.add_argument(
+        "--oidc-groups", metavar="CLAIM", default="groups", help="the claim that lists groups (groups)"
+    )
     parser.add_argument("--node", metavar="NAME", help="this node's name (default: the host's)")
     parser.add_argument("--gods", metavar="LIST", help=f"only some of {','.join(config.GODS)}")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])

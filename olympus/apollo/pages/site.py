@@ -11,6 +11,7 @@ import jinja2
 from quart import Quart, Response
 from quart import request as quart_request
 
+from olympus.apollo.access import Caller
 from olympus.apollo.audit import Audit
 from olympus.apollo.login import Denied, Login
 from olympus.apollo.pages import view_words
@@ -18,11 +19,18 @@ from olympus.apollo.pages.page import Asked, Page
 from olympus.apollo.pages.reader import PLURAL, Reader
 from olympus.apollo.pages.table import PAGES
 from olympus.apollo.ports import Surroundings
+from olympus.apollo.provider_joserfc import Attempt
 from olympus.apollo.sessions import COOKIE, Session, Sessions
 from olympus.apollo.sight import sight_of
 from olympus.apollo.tokens import Tokens
 from olympus.kernel.resources import shipped
 
+ATTEMPT: Final = "olympus_login"
+_ATTEMPT_SECONDS: Final = 600
+_GO_ON: Final = (
+    '<!doctype html><html lang="en"><title>Olympus</title>'
+    '<meta http-equiv="refresh" content="0;url=/"><a href="/">Go on</a></html>'
+)
 Guard = Callable[..., Awaitable[Response]]
 _WORDS: Final = {
     word.__name__: word
@@ -32,6 +40,11 @@ _WORDS: Final = {
     )
 }
 """What templates may say of specs."""
+
+
+def _callback() -> str:
+    """Where the provider leads back to; whether the host is ours was asked already."""
+    return f"{quart_request.scheme}://{quart_request.host}/login/callback"
 
 
 def visible(text: str) -> str:
@@ -61,6 +74,7 @@ class Pages:
             finalize=lambda value: visible(value) if type(value) is str else value,
         )
         self._templates.globals |= {"pages": PAGES, "plurals": PLURAL, **_WORDS}
+        self._templates.globals["single_sign_on"] = around.provider is not None
 
     def add_to(self, app: Quart, guard: Guard) -> None:
         for page in PAGES:
@@ -73,6 +87,16 @@ class Pages:
             return await guard(self._logout)
 
         app.add_url_rule("/login", "login", login, methods=["GET", "POST"])
+
+        async def begin() -> Response:
+            return await guard(self._begin, open_to_all=True)
+
+        async def back() -> Response:
+            return await guard(self._back, open_to_all=True)
+
+        if self._around.provider is not None:
+            app.add_url_rule("/login/begin", "login-begin", begin, methods=["GET"])
+            app.add_url_rule("/login/callback", "login-callback", back, methods=["GET"])
         app.add_url_rule("/logout", "logout", logout, methods=["POST"])
         app.add_url_rule("/static/<name>", "static-file", self._static, methods=["GET"])
 
@@ -115,20 +139,51 @@ class Pages:
     async def _login(self, session: Session | None) -> Response:
         if quart_request.method == "GET":
             return self._render("login.html", session=session, wrong="", name="")
-        form, address = await quart_request.form, quart_request.remote_addr or ""
-        found = await self._door.enter(form, address)
+        form = await quart_request.form
+        found = await self._door.enter(form, quart_request.remote_addr or "")
         if isinstance(found, Denied):
-            name = form.get("name", "")[:63]
-            denied = self._render("login.html", found.status, session=None, wrong=found.why, name=name)
-            if found.wait:
-                denied.headers["Retry-After"] = str(max(1, round(found.wait)))
-            return denied
-        cookie = await self._sessions.begin(found, address, quart_request.headers.get("User-Agent", ""))
-        await self._audit.record(found, "login", found.name, 303)
-        response = Response(b"", 303, headers={"Location": "/"})
+            return self._denied(found, form.get("name", "")[:63])
+        return await self._entered(found, Response(b"", 303, headers={"Location": "/"}))
+
+    def _denied(self, found: Denied, name: str = "") -> Response:
+        denied = self._render("login.html", found.status, session=None, wrong=found.why, name=name)
+        if found.wait:
+            denied.headers["Retry-After"] = str(max(1, round(found.wait)))
+        return denied
+
+    async def _entered(self, caller: Caller, response: Response) -> Response:
+        address, agent = quart_request.remote_addr or "", quart_request.headers.get("User-Agent", "")
+        cookie = await self._sessions.begin(caller, address, agent)
+        await self._audit.record(caller, "login", caller.name, response.status_code)
         response.set_cookie(
             COOKIE, cookie, httponly=True, samesite="Strict", secure=quart_request.is_secure, path="/"
         )
+        return response
+
+    async def _begin(self, _session: Session | None) -> Response:
+        """To the provider of single sign-on."""
+        found = await self._door.begin(_callback())
+        if isinstance(found, Denied):
+            return self._denied(found)
+        attempt, url = found
+        response = Response(b"", 303, headers={"Location": url})
+        # Lax: the provider's page leads back here, and the cookie has to come along.
+        response.set_cookie(
+            ATTEMPT, attempt.to_cookie(), httponly=True, samesite="Lax", secure=quart_request.is_secure,
+            path="/login", max_age=_ATTEMPT_SECONDS,
+        )  # fmt: skip
+        return response
+
+    async def _back(self, _session: Session | None) -> Response:
+        """From there."""
+        attempt = Attempt.of_cookie(quart_request.cookies.get(ATTEMPT, ""))
+        found = await self._door.by_provider(attempt, quart_request.args.to_dict(), _callback())
+        if isinstance(found, Denied):
+            response = self._denied(found)
+        else:
+            # A redirect would still come from the provider's site, and without the new session's strict cookie.
+            response = await self._entered(found, Response(_GO_ON, 200, mimetype="text/html"))
+        response.delete_cookie(ATTEMPT, path="/login")
         return response
 
     async def _logout(self, session: Session) -> Response:
