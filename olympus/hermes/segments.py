@@ -85,10 +85,25 @@ def decode_events(raw: Sequence[dict[str, Any]]) -> tuple[Event, ...]:
 
 def as_decoded(events: Sequence[Event], encoded: bytes) -> tuple[Event, ...]:
     """`events` as `decode_events` would give them: what JSON changes (tuples, subclasses) is changed."""
+    if all(type(event.data) is dict and _is_plain(event.data) for event in events):
+        return tuple(events)
     return tuple(
         Event(e.id, e.type, e.source, e.time, raw["data"], e.subject, e.node, e.cause, e.depth)
         for e, raw in zip(events, orjson.loads(encoded), strict=True)
     )
+
+
+def _is_plain(values: dict[Any, Any]) -> bool:
+    """Whether it comes back from JSON as it is, for sure. Floats and lists are not looked into: NaN does not."""
+    for name, value in values.items():
+        kind = type(value)
+        if type(name) is not str:
+            return False
+        if kind is str or kind is int or kind is bool or value is None:
+            continue
+        if kind is not dict or not _is_plain(value):
+            return False
+    return True
 
 
 def segment_bytes(time: datetime, offset: int, events: bytes) -> bytes:
