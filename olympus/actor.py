@@ -47,6 +47,7 @@ class Actor(Generic[Key, State, Fact, Effect]):
     perform: stores the states and does the effects, in the order given; it raises Conflict when another
              leader has written, which ends the actor so that its owner loads anew
     wake:    the fact that tells a key that its time has come (see `wake_at`)
+    max_batch: of how many facts `perform` gets the decisions at most
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Actor(Generic[Key, State, Fact, Effect]):
         decide: Callable[[State | None, Fact, datetime], Decision[State | None, Effect]],
         perform: Callable[[Sequence[Decided[Key, State, Effect]]], Awaitable[None]],
         wake: Callable[[Key], Fact],
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._clock = clock
         self._decide = decide
         self._perform = perform
         self._wake = wake
+        self._max_batch = max_batch
         self._states: dict[Key, State] = {}
         self._timers: Timers[Key] = Timers()
         self._inbox: list[tuple[Key, Fact]] = []
@@ -95,7 +98,7 @@ class Actor(Generic[Key, State, Fact, Effect]):
         while True:
             await self._idle()
             self._inbox.extend((key, self._wake(key)) for key in self._timers.due(self._clock.now()))
-            batch, self._inbox = self._inbox[:MAX_BATCH], self._inbox[MAX_BATCH:]
+            batch, self._inbox = self._inbox[: self._max_batch], self._inbox[self._max_batch :]
             decided = [self._one(key, fact) for key, fact in batch]
             if decided:
                 await self._perform(decided)

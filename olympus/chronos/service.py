@@ -47,6 +47,8 @@ log = logging.getLogger("olympus.chronos")
 SOURCE: Final = "olympus/chronos"
 # Each schedule takes one operation of a transaction; the events and the guard need a few.
 PER_TRANSACTION: Final = 56
+# Of what is due at once, so much is stored together: each batch waits until it is safe on the disk.
+MAX_BATCH: Final = 1024
 _RETRY: Final = 1.0
 
 Made = Decided[str, ScheduleState, ChronosEffect]
@@ -137,7 +139,7 @@ class _Leadership:
         self._of_run: dict[str, str] = {}
         self._of_event: dict[str, str] = {}
         self.actor: Actor[str, ScheduleState, Fact, ChronosEffect] = Actor(
-            clock=clock, decide=decide, perform=self._perform, wake=lambda _: Due()
+            clock=clock, decide=decide, perform=self._perform, wake=lambda _: Due(), max_batch=MAX_BATCH
         )
 
     async def load(self, live_runs: Mapping[str, str]) -> None:

@@ -57,6 +57,7 @@ _PUT: Final = """
 INSERT INTO entries VALUES (?, ?, ?, NULL) ON CONFLICT (key) DO UPDATE
 SET value = excluded.value, version = excluded.version WHERE value != excluded.value
 """
+_SWAP: Final = "UPDATE entries SET value = ?, version = ? WHERE key = ? AND version = ? AND value != ?"
 # Above every character that a key may hold.
 _LAST: Final = "\U0010ffff"
 
@@ -248,8 +249,8 @@ class EmbeddedKv:
             span = (op.prefix, op.prefix + _LAST)
             gone = self._db.execute("DELETE FROM entries WHERE key >= ? AND key < ? RETURNING key", span)
             return [row[0] for row in gone.fetchall()]
-        if isinstance(op, Put):
-            return [op.key] if self._db.execute(_PUT, (op.key, op.value, version)).rowcount else []
+        if isinstance(op, Put | Cas) and (changed := self._at_once(op, version)) is not None:
+            return changed
         row = self._db.execute("SELECT version, session FROM entries WHERE key = ?", (op.key,)).fetchone()
         there, session = row or (0, None)
         match op:
@@ -279,6 +280,13 @@ class EmbeddedKv:
                 _hold(session == op.session)
                 return self._set(op.key, op.value, version, None)
         return [op.key]
+
+    def _at_once(self, op: Put | Cas, version: int) -> list[str] | None:
+        """In one statement, as it goes nearly always. None: of a Cas, what is there has to be looked at."""
+        if isinstance(op, Put):
+            return [op.key] if self._db.execute(_PUT, (op.key, op.value, version)).rowcount else []
+        swapped = self._db.execute(_SWAP, (op.value, version, op.key, op.version, op.value))
+        return [op.key] if swapped.rowcount else None
 
     def _set(self, key: str, value: bytes, version: int, session: str | None) -> list[str]:
         """Nothing where it was so already: as with Consul, that is no change, and wakes nobody."""
