@@ -30,6 +30,7 @@ from olympus.argos.unmatched import Sample
 from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Kv
+from olympus.kernel.cancellation import heed_cancellation
 from olympus.kernel.clock import Clock
 from olympus.kernel.errors import OlympusError
 from olympus.kernel.events import Event
@@ -100,6 +101,7 @@ class Watcher:
                 why = "; ".join(str(error) for error in group.exceptions)
                 log.warning("watch_failed", extra={"watch": self._name, "why": why})
                 self._note(self._standing.failed(why, self._now()))
+            heed_cancellation()
             await asyncio.sleep(_AGAIN)
 
     async def unmatched(self, most: int) -> list[Sample]:

@@ -33,6 +33,7 @@ from olympus.hermes import keys
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv import Cas, DeleteCas, Kv, Op
 from olympus.hermes.lease import Term
+from olympus.kernel.cancellation import heed_cancellation
 from olympus.kernel.clock import Clock, rfc3339
 from olympus.kernel.errors import HermesUnreachable
 from olympus.kernel.events import Event
@@ -80,7 +81,8 @@ class Chronos:
                 await self._declared(know)
             except* HermesUnreachable as errors:
                 log.info("timetables_wait", extra={"why": str(errors.exceptions[0])})
-                await asyncio.sleep(_RETRY)
+            heed_cancellation()
+            await asyncio.sleep(_RETRY)
 
     async def _declared(self, take: Callable[[dict[str, Timetable]], None]) -> None:
         """`take` the timetables of the applied catalog, with what operators ordered, now and after each change."""

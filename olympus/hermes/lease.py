@@ -16,6 +16,7 @@ from typing import Final
 
 from olympus.hermes import keys
 from olympus.hermes.kv import Cas, CheckSession, Kv, Lock, Op, TransactionConflict, Unlock
+from olympus.kernel.cancellation import heed_cancellation
 from olympus.kernel.errors import Conflict, HermesUnreachable, NotFound
 
 log = logging.getLogger("olympus.hermes")
@@ -132,6 +133,7 @@ async def lead(lease: Lease, work: Callable[[Term], Awaitable[None]]) -> None:
             await _reign(lease, term, session, work)
         finally:
             await asyncio.shield(lease.release(session))
+        heed_cancellation()
         log.info("leads_no_more", extra={"role": lease.role, "epoch": term.epoch})
 
 

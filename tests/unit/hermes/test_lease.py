@@ -81,6 +81,27 @@ async def test_work_that_meets_a_conflict_is_begun_anew_with_a_higher_epoch(kv):
     assert epochs == sorted(set(epochs))
 
 
+async def test_who_is_ended_at_the_moment_its_term_is_lost_does_not_lead_again(kv):
+    epochs, begun = [], asyncio.Event()
+
+    async def reign(term):
+        epochs.append(term.epoch)
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # What was being written comes back refused.
+            raise Conflict("another one has written")
+
+    task = asyncio.ensure_future(lead(Lease(kv, "r", "a"), reign))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert epochs == [1]
+
+
 async def test_other_errors_of_the_work_are_not_swallowed(kv):
     async def work(term):
         raise RuntimeError("a bug")
