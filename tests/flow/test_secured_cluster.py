@@ -30,7 +30,7 @@ from olympus.kernel.clock import SystemClock
 from olympus.kernel.errors import Refused
 from olympus.kernel.events import Event
 from olympus.kernel.ids import new_id
-from olympus.testing.cluster import OlympusProcess, eventually
+from olympus.testing.cluster import OlympusProcess, eventually, free_port
 from olympus.testing.consul_agent import ConsulAgent, find_consul
 
 pytestmark = [pytest.mark.consul, pytest.mark.slow]
@@ -548,7 +548,8 @@ def test_a_partial_read_prunes_nothing(cluster: Cluster, kept_back, said):
         assert "Traceback" not in said_last, said_last
         assert said in said_last.splitlines()[-1]
         again = run_olympus(
-            "up", "--state", str(cluster.folder / "state/c1"), "--node", "c1", *cluster.hermes("c1")
+            *("up", "--state", str(cluster.folder / "state/c1"), "--node", "c1"),
+            *("--listen", f"127.0.0.1:{free_port()}", *cluster.hermes("c1")),
         )
         assert (again.returncode, said in again.stderr.splitlines()[-1]) == (1, True), again.stderr
     finally:

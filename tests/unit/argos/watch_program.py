@@ -1,7 +1,7 @@
 """One LogWatch with an embedded Hermes as a process that a test kills: `python watch_program.py STATE FILE`.
 
-What it tells is written to STATE/told, a line for each event: its id and its line's number. `lost` stands there for
-lines that it knows are lost.
+What it tells is written to STATE/seen, a line for each event: the number of its line. Without FILE, all that was ever
+told is printed: an event's id and the number, or `lost` for lines that it knows are lost.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from olympus.argos.watches import Watches
 from olympus.hermes.bus import Bus
 from olympus.hermes.kv_embedded import EmbeddedKv
 from olympus.kernel.clock import SystemClock
+from olympus.kernel.events import Event
 from olympus.records.desired import WatchDesired
 
 MATCHED, LOST = "olympus.argos.match", "olympus.argos.lines-lost"
@@ -25,15 +26,30 @@ def watch(file: str) -> WatchDesired:
     return WatchDesired(name="log", spec={"source": {"files": [file], "from": "end"}, "match": [match]})
 
 
-async def tell(bus: Bus, told: Path) -> None:
-    with told.open("a") as file:
-        async for batch in bus.subscribe({}):
-            for event in batch.events:
-                if event.type == MATCHED:
-                    file.write(f"{event.id} {event.data['groups']['number']}\n")
-                elif event.type == LOST:
-                    file.write(f"{event.id} lost: {event.data['bytes']} bytes, {event.data['reason']}\n")
+def told(event: Event) -> str:
+    if event.type == MATCHED:
+        return str(event.data["groups"]["number"])
+    return f"lost: {event.data['bytes']} bytes, {event.data['reason']}"
+
+
+async def show(bus: Bus, seen: Path) -> None:
+    with seen.open("a") as file:
+        async for batch in bus.subscribe():
+            file.writelines(f"{told(event)}\n" for event in batch.events if event.type in (MATCHED, LOST))
             file.flush()
+
+
+async def everything(state: Path) -> None:
+    clock = SystemClock()
+    kv = EmbeddedKv.open(state / "hermes.db", clock)
+    bus, after = Bus(kv, "n1", clock=clock), None
+    while True:
+        events, after = await bus.history(types=(MATCHED, LOST), newest_first=False, limit=1000, after=after)
+        for event in events:
+            print(event.id, told(event))
+        if after is None:
+            break
+    await kv.close()
 
 
 async def main(state: Path, file: str) -> None:
@@ -45,8 +61,8 @@ async def main(state: Path, file: str) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(bus.run())
         group.create_task(watches.run())
-        group.create_task(tell(bus, state / "told"))
+        group.create_task(show(bus, state / "seen"))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]) if sys.argv[2:] else everything(Path(sys.argv[1])))
