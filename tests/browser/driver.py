@@ -8,6 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -64,7 +69,21 @@ class Browser:
     def click(self, name: str) -> None:
         """The one button or link of this name."""
         path = f"//*[self::button or self::a][normalize-space()={json.dumps(name)}]"
-        self.driver.find_element(By.XPATH, path).click()
+
+        def clicked(driver: webdriver.Chrome) -> bool:
+            driver.find_element(By.XPATH, path).click()
+            return True
+
+        # Parts of a page are replaced while one looks at them.
+        again = (NoSuchElementException, StaleElementReferenceException, ElementClickInterceptedException)
+        WebDriverWait(self.driver, 20, poll_frequency=0.05, ignored_exceptions=again).until(
+            clicked, f"there was no {name!r} to click on"
+        )
+
+    def text_of(self, selector: str) -> str:
+        """Of the first element that CSS selects, as it is now; empty where there is none."""
+        asked = "const found = document.querySelector(arguments[0]); return found ? found.innerText : ''"
+        return str(self.driver.execute_script(asked, selector))
 
     def size(self, width: int, height: int = 900) -> None:
         """Of the page itself; a window can't be as narrow as a telephone."""

@@ -142,16 +142,16 @@ def test_very_long_output_is_a_window_with_a_link_to_each_line(olympus, browser)
     run = olympus.run("writes")["id"]
     browser.open(f"/runs/{run}#L250000")
     browser.sees("300,001 lines", "250000")
-    here = browser.driver.find_element(By.CSS_SELECTOR, "#output .here")
-    assert here.text.split() == ["250000", "250000"]
+    eventually(
+        lambda: browser.text_of("#output .here").split() == ["250000", "250000"], what="the line is shown"
+    )
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#output .row")) < 200
     browser.driver.find_element(By.ID, "output-find").send_keys("123456" + Keys.ENTER)
     browser.sees("123455\n")
     assert browser.driver.current_url.endswith("#L123456")
     browser.click("To the end")
     browser.sees("<img src=x onerror=alert(1)>", "\\u0007")
-    red = browser.driver.find_element(By.CSS_SELECTOR, "#output .a31")
-    assert red.text == "<img src=x onerror=alert(1)>"
+    assert browser.text_of("#output .a31") == "<img src=x onerror=alert(1)>"
 
 
 def test_a_spec_is_edited_planned_and_committed_and_a_wrong_one_is_refused_with_its_line(olympus, browser):
