@@ -108,5 +108,11 @@ class Family:
     def seen_first(self, part: Part) -> Part:
         """By its first bytes it is known again: inodes are used again."""
         with suppress(OSError), closing(open_bytes(self.path(part.name), packed=part.packed)) as content:
-            return with_head(content, part)
+            found = content.status()
+            # Another one may be there by now.
+            return (
+                with_head(content, part)
+                if (found.st_dev, found.st_ino) == (part.device, part.inode)
+                else part
+            )
         return part

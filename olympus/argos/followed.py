@@ -15,9 +15,9 @@ from olympus.argos.reading import (
     PackedFile,
     PlainFile,
     Reader,
+    agrees,
     line_start,
     open_bytes,
-    tail_agrees,
     with_head,
     with_samples,
 )
@@ -140,10 +140,13 @@ class Followed:
     def _continues(self, look: tuple[int, ...]) -> bool:
         """Whether what is at the path is what is being read there, and was not emptied meanwhile."""
         part = self._current()
-        if part is None or not look or (part.device, part.inode) != look[:2] or look[2] < part.offset:
+        if part is None or not look or (part.device, part.inode) != look[:2] or look[2] < part.size:
+            return False
+        if part.head.size == 0:
+            # It may have been written and emptied before.
             return False
         content = self._content(part)
-        return content is not None and tail_agrees(content, part)
+        return content is not None and agrees(content, part)
 
     def _known(self, entry: Entry) -> bool:
         return any((part.device, part.inode) == (entry.device, entry.inode) for part in self._parts)
@@ -160,23 +163,14 @@ class Followed:
         self._parts = list(found.parts)
         self._take_rests(found, taken)
         self._give_up(found, before, taken)
-        for entry in found.fresh:
-            part = self._family.seen_first(self._new(entry, past=True))
-            if part.packed and part.head.size == 0:
-                part = replace(part, over=True, size=0)
-            self._parts.append(part)
-        current = next((part for part in self._parts if not part.past), None)
-        if current is not None and found.fresh and found.begins is None:
-            # Nothing of it was seen before these were copied from it.
-            self._parts.remove(current)
-            self._parts.append(replace(current, order=self._next_order()))
+        self._take_fresh(found)
         for entry in found.copies:
             self._parts.append(
                 self._family.seen_first(replace(self._new(entry, past=True), copy=True, over=True))
             )
         if found.begins is not None:
             self._parts = [replace(part, past=True) for part in self._parts]
-            self._parts.append(self._new(found.begins, past=False))
+            self._parts.append(self._family.seen_first(self._new(found.begins, past=False)))
         there = {(entry.device, entry.inode) for entry in entries}
         for part in self._parts:
             if part.over and not part.copy and part.inode and part.size > part.offset:
@@ -188,6 +182,21 @@ class Followed:
         changed = [part for part in self._parts if before.get(part.id) != part]
         taken.opened |= {(self.file, part.id): self._place(part) for part in changed}
         self._sorted, self._restored = True, False
+
+    def _take_fresh(self, found: Found) -> None:
+        parts = []
+        for entry in found.fresh:
+            part = self._family.seen_first(self._new(entry, past=True))
+            # Nothing comes to what is compressed.
+            empty = part.packed and part.head.size == 0
+            parts.append(replace(part, over=True, size=0) if empty else part)
+        if not parts:
+            return
+        ids = [part.id for part in self._parts]
+        index = len(ids) if found.ahead_of is None else ids.index(found.ahead_of.id)
+        before, behind = self._parts[:index], [*parts, *self._parts[index:]]
+        first = before[-1].order + 1 if before else 0
+        self._parts = [*before, *(replace(part, order=first + n) for n, part in enumerate(behind))]
 
     def _see_held(self, entries: Sequence[Entry]) -> None:
         """What is open, and at FILE's path no more, is compared as it is now."""
@@ -277,7 +286,7 @@ class Followed:
         except FileNotFoundError:
             return None
         status = content.status()
-        if (status.st_dev, status.st_ino) != (part.device, part.inode):
+        if (status.st_dev, status.st_ino) != (part.device, part.inode) or not agrees(content, part):
             content.close()
             return None
         self._open[part.id] = content

@@ -105,10 +105,6 @@ def agrees(content: Bytes, part: Part) -> bool:
     return _is(content, 0, part.head) and _is(content, part.offset - part.tail.size, part.tail)
 
 
-def tail_agrees(content: Bytes, part: Part) -> bool:
-    return _is(content, part.offset - part.tail.size, part.tail)
-
-
 def _is(content: Bytes, offset: int, wanted: Sample) -> bool:
     return wanted.size == 0 or sample(content.read(offset, wanted.size)) == wanted
 

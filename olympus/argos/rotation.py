@@ -79,6 +79,7 @@ class Found:
     parts:     all that stay known, in order
     rest:      (part, entry): what is not read of the part lies in a copy of it, or is compressed there
     fresh:     files that were at FILE's path while nobody looked, oldest first, each of them new
+    ahead_of:  the part that follows on these; None: they are the last ones
     begins:    what is at FILE's path now is new
     truncated: parts whose file was emptied: their file is another part now
     gone:      parts that nobody can read any more, unless they are held open
@@ -88,6 +89,7 @@ class Found:
     parts: tuple[Part, ...]
     rest: tuple[tuple[Part, Entry], ...] = ()
     fresh: tuple[Entry, ...] = ()
+    ahead_of: Part | None = None
     begins: Entry | None = None
     truncated: tuple[Part, ...] = ()
     gone: tuple[Part, ...] = ()
@@ -194,14 +196,15 @@ class _Sorting:
         emptied = {part.id for part in self.truncated}
         begins = current if current is not None and current.name not in self.taken else None
         candidates = self._candidates()
-        unseen = current if begins is not None or self._is_unseen(current) else None
-        copies = tuple(one for one in candidates if self._is_copy(one, unseen))
+        unseen = begins is not None or self._first_unseen() is not None
+        copies = tuple(one for one in candidates if self._is_copy(one, current if unseen else None))
         fresh = self._fresh([one for one in candidates if one not in copies], current)
         parts = [self._placed(part, emptied) for part in self.parts]
         return Found(
             tuple(parts),
             tuple(self.rest),
             fresh,
+            self._first_unseen(),
             begins,
             tuple(self.truncated),
             tuple(self.gone),
@@ -217,24 +220,23 @@ class _Sorting:
             if one.name != self.file and one.name not in self.taken and (one.device, one.inode) not in known
         ]
 
-    def _is_unseen(self, current: Entry | None) -> bool:
-        """Whether nothing is known of what is at FILE's path but that it is there."""
-        return any(self.where.get(part.id) is current and part.head.size == 0 for part in self.parts)
-
-    def _is_copy(self, entry: Entry, unseen: Entry | None) -> bool:
-        if unseen is not None and self.alike(entry, unseen):
+    def _is_copy(self, entry: Entry, current: Entry | None) -> bool:
+        if current is not None and self.alike(entry, current):
             # Copied just now, and not emptied yet.
             return True
         return any(self._holds(entry, part) for part in self.parts)
 
     def _fresh(self, candidates: Sequence[Entry], current: Entry | None) -> tuple[Entry, ...]:
         """Those that came after the latest part that is known, oldest first."""
-        latest = max((p for p in self.parts if not p.copy), key=lambda part: part.order, default=None)
-        if latest is None:
+        parts = [part for part in self.parts if not part.copy]
+        unread = self._first_unseen()
+        known = parts if unread is None else parts[: parts.index(unread)]
+        if not parts:
             return ()
+        latest = known[-1] if known else parts[0]
         rests = {part.id: entry for part, entry in self.rest}
-        place = self.where.get(latest.id) or rests.get(latest.id)
-        if place is not None and place is current and latest.head.size:
+        place = (self.where.get(latest.id) or rests.get(latest.id)) if known else None
+        if place is not None and place is current:
             # It was not rotated, so nothing can lie between.
             return ()
         later = [one for one in candidates if _follows(one, place, self.file, latest.modified - SLACK)]
@@ -244,6 +246,16 @@ class _Sorting:
         if all(number is None for number in numbers):
             return tuple(sorted(later, key=lambda one: one.name))
         return tuple(sorted(later, key=lambda one: one.modified))
+
+    def _first_unseen(self) -> Part | None:
+        """It was there, and which of the files it is now can't be told."""
+        return next((part for part in self.parts if self._is_unseen(part)), None)
+
+    def _is_unseen(self, part: Part) -> bool:
+        if part.copy or part.over or part.head.size:
+            return False
+        entry = self.where.get(part.id)
+        return entry is None or entry.name == self.file
 
     def _placed(self, part: Part, emptied: Collection[str]) -> Part:
         entry = self.where.get(part.id)

@@ -46,14 +46,16 @@ class Reader:
         if self.chance.random() < self.deadly:
             raise Killed
 
-    def look(self, now: int) -> None:
-        """One batch."""
-        if self.followed is None:
-            self.followed = self.begun()
-        try:
-            self._batch(now)
-        except Killed:
-            self.kill()
+    def look(self, now: int, *, all_of_it: bool = False) -> None:
+        """Some batches, or until there is no more, over all kills."""
+        for _ in range(1000 if all_of_it else self.chance.randrange(1, 4)):
+            if self.followed is None:
+                self.followed = self.begun()
+            try:
+                if not self._batch(now):
+                    return
+            except Killed:
+                self.kill()
 
     def kill(self) -> None:
         self.kills += 1
@@ -61,11 +63,16 @@ class Reader:
             self.followed.close()
         self.followed = None
 
-    def _batch(self, now: int) -> None:
+    def _batch(self, now: int) -> bool:
+        """Whether there is more."""
         taken = Taken()
-        self.followed.look_anew()
-        while self.followed.read(taken, now):
-            pass
+        if self.chance.random() < 0.3:
+            self.followed.look_anew()
+        more = self.followed.changed()
+        for _ in range(self.chance.randrange(1, 4)):
+            more = self.followed.read(taken, now)
+            if not more:
+                break
         self.may_die()
         self.places |= taken.opened
         self.may_die()
@@ -81,6 +88,7 @@ class Reader:
         self.places |= taken.places
         for key in taken.closed:
             self.places.pop(key, None)
+        return more
 
 
 def play(rotate: Rotation, seed: int, folder: Path, rotations: int = 60) -> Reader:
@@ -113,7 +121,6 @@ def play(rotate: Rotation, seed: int, folder: Path, rotations: int = 60) -> Read
             write()
             if chance.random() < 0.5:
                 reader.look(now)
-                missed = 0
         if not log.exists():
             write()
         awake = chance.random() < 0.5
@@ -128,13 +135,13 @@ def play(rotate: Rotation, seed: int, folder: Path, rotations: int = 60) -> Read
             os.utime(log, ns=(now, now))
         if missed > KEPT - 4:
             reader.deadly = 0.0
-            reader.look(now)
+            reader.look(now, all_of_it=True)
             missed = 0
         if chance.random() < 0.2:
             reader.kill()
     write()
     reader.deadly = 0.0
-    reader.look(now)
+    reader.look(now, all_of_it=True)
     reader.followed.close()
     assert reader.lost == []
     assert sorted(reader.lines, key=lambda line: int(line.split(":")[0])) == written
