@@ -15,8 +15,8 @@ from olympus.hermes.kv import Delete, Op, Put
 from olympus.kernel.clock import rfc3339
 from olympus.kernel.errors import Conflict, NotFound
 from olympus.kernel.ids import new_id
-from olympus.records.condition import Condition
 from olympus.records.incident import SilenceRecord
+from olympus.records.status.verdict import Verdict
 from olympus.spec.duration import parse_duration
 from olympus.spec.kinds import API_VERSION
 from olympus.spec.selector import parse_selector
@@ -41,12 +41,10 @@ async def _records(around: Surroundings) -> list[SilenceRecord]:
 def _shown(record: SilenceRecord, now: datetime) -> dict[str, Any]:
     raw = record.to_json()
     counts = record.until > now
-    ready = Condition(
-        type="Ready",
-        status="True" if counts else "False",
-        reason="Silencing" if counts else "Over",
-        message="" if counts else f"it ended at {raw['until']}",
-        since=record.at if counts else record.until,
+    stands = (
+        Verdict(record.at, "Silencing", ready="True")
+        if counts
+        else Verdict(record.until, "Over", f"it ended at {raw['until']}")
     )
     return {
         "apiVersion": API_VERSION,
@@ -58,7 +56,7 @@ def _shown(record: SilenceRecord, now: datetime) -> dict[str, Any]:
             "until": raw["until"],
             "reason": record.reason,
         },
-        "status": {"by": record.by, "at": raw["at"], "conditions": [ready.to_json()]},
+        "status": {"by": record.by, "at": raw["at"], "conditions": stands.conditions(None)},
     }
 
 

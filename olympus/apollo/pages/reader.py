@@ -21,7 +21,7 @@ from olympus.kernel.ids import derived_id
 from olympus.records.catalog import CatalogRoot
 from olympus.records.incident import HIDDEN, Incident
 from olympus.records.run import Run
-from olympus.records.status import shown_all, shown_one
+from olympus.records.status import shown_all, shown_one, standing_all
 from olympus.records.status.declared import specs_status
 from olympus.records.story import sentence_of
 from olympus.spec.catalog import Catalog
@@ -75,6 +75,11 @@ class Reader:
         items += await by_hand(self.around) if kind == "Silence" else []
         return self.sight.part(kind, items)
 
+    async def standing(self, kind: str) -> list[Item]:
+        """How all of a kind stand, by name: their names and conditions at least."""
+        await self._declared()
+        return self.sight.part(kind, standing_all(kind, self._catalog, self._cluster))
+
     async def one(self, kind: str, name: str) -> Item | None:
         await self._declared()
         found = shown_one(kind, name, self._catalog, self._cluster)
@@ -87,10 +92,11 @@ class Reader:
         labels = {one.name: one.labels for one in (self._catalog.all(kind) if self._catalog else ())}
         if kind == "Node":
             labels |= {name: {} for name in self._cluster.hosts if name not in labels}
+        everything = self.sight.everything
         brief = [
             {"metadata": {"name": name, "labels": labels[name]}}
             for name in sorted(labels)
-            if self.sight.everything or self.sight.sees(kind, name)
+            if everything or self.sight.sees(kind, name)
         ]
         found = part(brief, q, start)
         full = [shown_one(kind, one["metadata"]["name"], self._catalog, self._cluster) for one in found.items]

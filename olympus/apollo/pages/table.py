@@ -34,7 +34,7 @@ _PROBLEMS: Final = 50
 async def overview(asked: Asked) -> Values:
     """What is wrong, and how much there is of everything."""
     reader = asked.reader
-    kinds = {kind: await reader.all(kind) for kind, _, _ in _LISTED if kind not in ("Pipeline", "Asset")}
+    kinds = {kind: await reader.standing(kind) for kind, _, _ in _LISTED if kind not in ("Pipeline", "Asset")}
     runs = await reader.runs(_MANY)
     incidents = await reader.incidents(_MANY)
     found = view_problems.of_incidents(incidents)

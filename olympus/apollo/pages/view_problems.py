@@ -26,7 +26,7 @@ _NEXT: Final[Mapping[str, str]] = {
     "NotAllRead": "Let the user of Olympus read those files.",
 }
 _CALM: Final = frozenset({"Suspended", "Stopped", "Drained"})
-_GRADES: Final = ("bad", "warn", "dull")
+_GRADES: Final = {"bad": 0, "warn": 1, "dull": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +133,4 @@ def _why_failed(run: Mapping[str, Any]) -> str:
 
 def worst_first(problems: Iterable[Problem]) -> list[Problem]:
     """By grade, then by what began first."""
-    return sorted(problems, key=lambda one: (_GRADES.index(one.tone), one.since or ""))
+    return sorted(problems, key=lambda one: (_GRADES[one.tone], one.since or ""))

@@ -12,7 +12,7 @@ from typing import Any
 from olympus.records.cluster import Cluster
 from olympus.records.status.declared import declared_status, rule_status
 from olympus.records.status.looks import check_status, watch_status
-from olympus.records.status.node import node_status
+from olympus.records.status.node import node_conditions, node_status
 from olympus.records.status.service import service_status
 from olympus.spec.catalog import Catalog, Resource
 from olympus.spec.kinds import API_VERSION
@@ -37,6 +37,17 @@ def shown_all(kind: str, catalog: Catalog | None, cluster: Cluster) -> list[dict
         names = set(cluster.hosts) - {one.name for one in declared}
         items += [_undeclared(name, cluster) for name in names]
     return sorted(items, key=lambda item: str(item["metadata"]["name"]))
+
+
+def standing_all(kind: str, catalog: Catalog | None, cluster: Cluster) -> list[dict[str, Any]]:
+    """How all of a kind stand, at a glance: items with at least `metadata.name` and `status.conditions`."""
+    if kind != "Node":
+        return shown_all(kind, catalog, cluster)
+    names = {one.name for one in (catalog.all(kind) if catalog is not None else ())} | cluster.hosts.keys()
+    return [
+        {"metadata": {"name": name}, "status": {"conditions": node_conditions(name, cluster)}}
+        for name in sorted(names)
+    ]
 
 
 def shown_one(kind: str, name: str, catalog: Catalog | None, cluster: Cluster) -> dict[str, Any] | None:

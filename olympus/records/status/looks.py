@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from olympus.records.check import CheckState, NodeStanding, standing
 from olympus.records.cluster import Cluster
-from olympus.records.condition import Truth
 from olympus.records.intents import Intent
-from olympus.records.status.verdict import Verdict
+from olympus.records.status.verdict import Truth, Verdict
 from olympus.records.watch import WatchRecord
 
 

@@ -27,8 +27,13 @@ def node_status(name: str, cluster: Cluster) -> dict[str, Any]:
         "drained": drained,
         "facts": dict(cluster.facts.get(name, {})),
         "services": services,
-        "conditions": _node_verdict(name, cluster, intent).conditions(cluster.revision),
+        "conditions": node_conditions(name, cluster),
     }
+
+
+def node_conditions(name: str, cluster: Cluster) -> list[dict[str, Any]]:
+    """`status.conditions` of a Node alone."""
+    return _node_verdict(name, cluster, cluster.intents.get(("node", name))).conditions(cluster.revision)
 
 
 def _node_verdict(name: str, cluster: Cluster, intent: Intent | None) -> Verdict:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from olympus.records.condition import Condition, Truth
+from olympus.kernel.clock import rfc3339
+
+Truth: TypeAlias = Literal["True", "False", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +22,16 @@ class Verdict:
     reconciling: Truth = "False"
     stalled: Truth = "False"
 
-    def conditions(self, revision: str) -> list[dict[str, Any]]:
-        """As in `status.conditions`."""
-        ready = Condition(
-            type="Ready",
-            status=self.ready,
-            reason=self.reason,
-            message=self.message,
-            since=self.since,
-            observed_revision=revision,
-        ).to_json()
+    def conditions(self, revision: str | None) -> list[dict[str, Any]]:
+        """As in `status.conditions`. reason: one CamelCase word for programs; message: a sentence for people."""
+        ready = {
+            "type": "Ready",
+            "status": self.ready,
+            "reason": self.reason,
+            "message": self.message,
+            "since": rfc3339(self.since),
+            "observedRevision": revision,
+        }
         return [
             ready,
             ready | {"type": "Reconciling", "status": self.reconciling},
